@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+# Everything a person or a machine runs here. `make` alone lists it.
+
+# Downloads live in CACHE, so that `build/` can be removed without the network. A MicroPython
+# checkout of your own: MICROPYTHON_DIR=/path/to/micropython.
+CACHE ?= $(CURDIR)/.cache
+MICROPYTHON_DIR ?= $(CACHE)/micropython-1.25.0
+export CACHE MICROPYTHON_DIR
+# The source in CACHE is no git checkout: its version must not come from this project's commits.
+export GIT_CEILING_DIRECTORIES = $(CACHE)
+
+BIN := .venv/bin
+MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
+
+.PHONY: help setup firmware firmware-flat sim demo test fuzz lint bench bench-diff size size-diff powercut
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
+	    printf '  make %-14s %s\n' "$$name" "$$what"; done
+
+setup:  ## what a fresh Debian 12 lacks: packages, .venv with hsxctl, the MicroPython source
+	@mkdir -p build/setup
+	@flock build/setup/lock sh -c \
+	    'sh tools/setup/apt.sh && sh tools/setup/venv.sh && sh tools/setup/micropython.sh'
+
+firmware: setup  ## the Cortex-M4 firmware, build/qemu_m4/firmware.elf
+	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4
+
+firmware-flat: setup  ## the same with a 256 KiB heap, for programs that need the flat memory map
+	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4-flat HEAP=262144
+
+sim: setup  ## the node in MicroPython's unix port, build/sim/micropython
+	@$(MAKE) --no-print-directory -C boards/sim BUILD=$(CURDIR)/build/sim
+
+demo: firmware  ## a node boots from an SD card and runs three apps, while you watch
+	@$(BIN)/python tools/demo/demo.py
+
+bench: firmware  ## how fast the VM is, on the M4 and here: build/bench.json
+	@PYTHONPATH=tools $(BIN)/python -m measure.bench
+
+bench-diff: firmware  ## the same, as a change against the run before
+	@PYTHONPATH=tools $(BIN)/python -m measure.bench --diff
+
+size: firmware  ## flash, RAM, stack and heap of the C core: build/size.json
+	@PYTHONPATH=tools $(BIN)/python -m measure.size
+
+size-diff: firmware  ## the same, as a change against the run before
+	@PYTHONPATH=tools $(BIN)/python -m measure.size --diff
+
+# Target tests run by themselves: an emulator is as fast as the core that it has.
+test: lint firmware firmware-flat sim  ## lint, then every test of every tier
+	$(BIN)/pytest -n 2 -m "not target"
+	$(BIN)/pytest -m target
+
+fuzz: setup  ## search for faults of the parsers and the core for FUZZ_MINUTES (60): build/fuzz.json
+	@PYTHONPATH=host_tests $(BIN)/python -m fuzz.run
+
+powercut: setup  ## cuts the power at every byte of the store's writes; report in build/powercut.json
+	$(BIN)/python host_tests/powercut/run.py --jobs $(or $(JOBS),1)
+
+lint: setup  ## format, style, types, and whether MicroPython's compiler takes the package
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --config-file firmware/mypy.ini
+	$(BIN)/mypy
+	@sh tools/setup/mpy_cross.sh $(MPY_CROSS) build/mpy

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+"""What pyproject.toml cannot express: packages below two roots, and the C core built by cffi."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[
+        *find_packages("firmware", include=["hsx", "hsx.*"]),
+        *find_packages("tools", include=["hsxctl", "hsxctl.*"]),
+        "hsxvm",
+    ],
+    cffi_modules=["firmware/native/bindings/cffi_build.py:ffibuilder"],
+)
