@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Builds `hsxvm._core`, the C core for CPython (cffi, API mode).
+
+`pip install` does it through `cffi_modules`; run as a script, this file builds in `build/cffi` and
+puts the result beside itself.
+"""
+
+import os
+from importlib.machinery import EXTENSION_SUFFIXES
+
+from cffi import FFI
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_NATIVE = os.path.dirname(_HERE)
+_SOURCES = ("crc32.c", "float16.c", "loader.c", "task.c", "vm.c")
+_HEADERS = ("hsxvm.h", "internal.h", "memory.h", "opcodes.h")
+_CDEF = """
+    typedef struct { ...; } hsx_task_t;
+    typedef struct { ...; } hsx_vm_t;
+    typedef struct { int err; uint32_t offset; uint32_t rule; } hsx_error_t;
+    typedef struct {
+        uint8_t *pool; size_t pool_len; hsx_task_t *tasks; uint32_t task_count; bool flat;
+    } hsx_cfg_t;
+
+    int hsx_init(hsx_vm_t *vm, const hsx_cfg_t *cfg);
+    int hsx_load_begin(hsx_vm_t *vm);
+    int hsx_load_write(hsx_vm_t *vm, uint32_t pid, const uint8_t *buf, size_t len, size_t *body);
+    int hsx_load_end(hsx_vm_t *vm, uint32_t pid, uint32_t stack);
+    int hsx_load_abort(hsx_vm_t *vm, uint32_t pid);
+    int hsx_load(hsx_vm_t *vm, const uint8_t *buf, size_t len, uint32_t stack);
+    const hsx_error_t *hsx_load_error(const hsx_vm_t *vm);
+    int hsx_unload(hsx_vm_t *vm, uint32_t pid);
+    int hsx_state(const hsx_vm_t *vm, uint32_t pid);
+    uint32_t hsx_free(const hsx_vm_t *vm);
+    int hsx_clock(hsx_vm_t *vm, uint32_t pid, uint32_t steps);
+    int hsx_get(const hsx_vm_t *vm, uint32_t pid, uint32_t which, uint32_t *value);
+    int hsx_set(hsx_vm_t *vm, uint32_t pid, uint32_t which, uint32_t value);
+    int hsx_read(const hsx_vm_t *vm, uint32_t pid, uint32_t addr, uint8_t *buf, size_t len);
+    int hsx_write(hsx_vm_t *vm, uint32_t pid, uint32_t addr, const uint8_t *buf, size_t len);
+    """
+
+
+def _builder(native: str) -> FFI:
+    """The build with the sources in the folder `native`."""
+    builder = FFI()
+    builder.cdef(_CDEF)
+    builder.set_source(
+        "hsxvm._core",
+        '#include "hsxvm.h"',
+        sources=[os.path.join(native, name) for name in _SOURCES],
+        include_dirs=[native],
+        depends=[os.path.join(native, name) for name in _HEADERS],
+        extra_compile_args=["-O2"],
+    )
+    return builder
+
+
+# setuptools wants paths relative to the project's root, where it runs.
+ffibuilder = _builder(os.path.relpath(_NATIVE))
+
+
+def _build_in_place() -> str:
+    build = os.path.join(os.path.dirname(os.path.dirname(_NATIVE)), "build", "cffi")
+    built = _builder(_NATIVE).compile(tmpdir=build)
+    # The name that pip gives it, so that there is never an older one in front of a newer one.
+    stable = [suffix for suffix in EXTENSION_SUFFIXES if "abi3" in suffix]
+    target = os.path.join(_HERE, "_core" + (stable or EXTENSION_SUFFIXES)[0])
+    os.replace(built, target)  # never written over: a running process may have it mapped
+    return target
+
+
+if __name__ == "__main__":
+    print(_build_in_place())

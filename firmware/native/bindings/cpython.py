@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Class VM over the compiled core: converts arguments and results, raises, and nothing else."""
+
+from ._core import ffi, lib
+
+OK, SVC, BRK, FAULT, EXIT, RETURNED, SLEEP = range(7)
+
+FAULT_STACK_UNDERFLOW = 2
+FAULT_STACK_OVERFLOW = 3
+FAULT_MEM = 4
+FAULT_DIV_ZERO = 5
+FAULT_ILLEGAL = 6
+FAULT_PC_RANGE = 7
+
+LOADING, FAILED, READY, PARKED = range(1, 5)
+
+PC, SP, PSW, DEPTH, STEPS, STACK_LIMIT, CODE_LEN, RO_LEN, ARENA, LAST_PC, LAST_WORD = range(16, 27)
+
+_U32 = 0xFFFFFFFF
+
+
+def _u32(value: int) -> int:
+    """`value`, or the largest number, which the core refuses, where it does not fit."""
+    return value if 0 <= value <= _U32 else _U32
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        raise OSError(-result, "")
+    return result
+
+
+class VM:
+    def __init__(self, pool, tasks=8, flat=False):
+        self._pool = ffi.from_buffer("uint8_t[]", pool, require_writable=True)
+        count = _u32(tasks)
+        self._tasks = ffi.new("hsx_task_t[]", min(count, 64))  # the core refuses more than 32
+        self._vm = ffi.new("hsx_vm_t *")
+        self._count = count
+        self._out = ffi.new("uint32_t *")
+        self._body = ffi.new("size_t *")
+        cfg = ffi.new("hsx_cfg_t *")
+        cfg.pool = self._pool
+        cfg.pool_len = len(self._pool)
+        cfg.tasks = self._tasks
+        cfg.task_count = count
+        cfg.flat = bool(flat)
+        _checked(lib.hsx_init(self._vm, cfg))
+
+    def load_begin(self):
+        return _checked(lib.hsx_load_begin(self._vm))
+
+    def load_write(self, pid, buf):
+        data = ffi.from_buffer("uint8_t[]", buf)
+        _checked(lib.hsx_load_write(self._vm, _u32(pid), data, len(data), self._body))
+        return self._body[0]
+
+    def load_end(self, pid, stack=0):
+        _checked(lib.hsx_load_end(self._vm, _u32(pid), _u32(stack)))
+
+    def load_abort(self, pid):
+        _checked(lib.hsx_load_abort(self._vm, _u32(pid)))
+
+    def load(self, buf, stack=0):
+        data = ffi.from_buffer("uint8_t[]", buf)
+        return _checked(lib.hsx_load(self._vm, data, len(data), _u32(stack)))
+
+    def error(self):
+        error = lib.hsx_load_error(self._vm)
+        return -error.err, error.offset, error.rule
+
+    def unload(self, pid):
+        _checked(lib.hsx_unload(self._vm, _u32(pid)))
+
+    def pids(self):
+        return tuple(pid for pid in range(1, self._count + 1) if lib.hsx_state(self._vm, pid) >= 0)
+
+    def state(self, pid):
+        return _checked(lib.hsx_state(self._vm, _u32(pid)))
+
+    def clock(self, pid, steps):
+        return _checked(lib.hsx_clock(self._vm, _u32(pid), _u32(steps)))
+
+    def get(self, pid, which):
+        _checked(lib.hsx_get(self._vm, _u32(pid), _u32(which), self._out))
+        return self._out[0]
+
+    def set(self, pid, which, value):
+        _checked(lib.hsx_set(self._vm, _u32(pid), _u32(which), value & _U32))
+
+    def read(self, pid, addr, buf):
+        data = ffi.from_buffer("uint8_t[]", buf, require_writable=True)
+        return _checked(lib.hsx_read(self._vm, _u32(pid), addr & _U32, data, len(data)))
+
+    def write(self, pid, addr, buf):
+        data = ffi.from_buffer("uint8_t[]", buf)
+        return _checked(lib.hsx_write(self._vm, _u32(pid), addr & _U32, data, len(data)))
+
+    def free(self):
+        return lib.hsx_free(self._vm)
+
+
+__all__ = [name for name in dir() if name == "VM" or name.isupper() and name[0] != "_"]

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+//
+// Module `hsxvm` for MicroPython: class VM as hsxvm.pyi describes it. Converts arguments and
+// results, raises, and keeps the pool where the collector sees it; nothing else.
+
+#include "py/obj.h"
+#include "py/runtime.h"
+
+#include "hsxvm.h"
+
+typedef struct {
+    mp_obj_base_t base;
+    hsx_vm_t vm;
+    mp_obj_t pool;      // keeps the pool's buffer alive: the core holds pointers into it
+    hsx_task_t *tasks;
+} hsxvm_obj_t;
+
+static hsx_vm_t *vm_of(mp_obj_t self) {
+    return &((hsxvm_obj_t *)MP_OBJ_TO_PTR(self))->vm;
+}
+
+static mp_int_t checked(int result) {
+    if (result < 0) {
+        mp_raise_OSError(-result);
+    }
+    return result;
+}
+
+// An argument, or the largest number, which the core refuses, where it does not fit. All that the
+// core takes is a small int on a 32-bit machine too.
+static uint32_t u32(mp_obj_t arg) {
+    if (!mp_obj_is_small_int(arg)) {
+        return mp_obj_is_int(arg) ? UINT32_MAX : (uint32_t)mp_obj_get_int(arg);
+    }
+    mp_int_t value = MP_OBJ_SMALL_INT_VALUE(arg);
+    return value < 0 || (mp_uint_t)value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static mp_buffer_info_t bytes_of(mp_obj_t arg, mp_uint_t flags) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(arg, &info, flags);
+    return info;
+}
+
+static mp_obj_t hsxvm_make_new(
+    const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *all_args
+) {
+    enum { ARG_pool, ARG_tasks, ARG_flat };
+    static const mp_arg_t allowed[] = {
+        {MP_QSTR_pool, MP_ARG_REQUIRED | MP_ARG_OBJ, {.u_rom_obj = MP_ROM_NONE}},
+        {MP_QSTR_tasks, MP_ARG_INT, {.u_int = 8}},
+        {MP_QSTR_flat, MP_ARG_BOOL, {.u_bool = false}},
+    };
+    mp_arg_val_t args[MP_ARRAY_SIZE(allowed)];
+    mp_arg_parse_all_kw_array(n_args, n_kw, all_args, MP_ARRAY_SIZE(allowed), allowed, args);
+
+    mp_buffer_info_t pool = bytes_of(args[ARG_pool].u_obj, MP_BUFFER_RW);
+    mp_int_t tasks = args[ARG_tasks].u_int;
+    if (tasks < 1 || tasks > HSX_MAX_TASKS) {
+        mp_raise_OSError(-HSX_EINVAL);  // before a table of that size is made
+    }
+    hsxvm_obj_t *self = mp_obj_malloc(hsxvm_obj_t, type);
+    self->pool = args[ARG_pool].u_obj;
+    self->tasks = m_new(hsx_task_t, tasks);
+    hsx_cfg_t cfg = {
+        .pool = pool.buf,
+        .pool_len = pool.len,
+        .tasks = self->tasks,
+        .task_count = (uint32_t)tasks,
+        .flat = args[ARG_flat].u_bool,
+    };
+    checked(hsx_init(&self->vm, &cfg));
+    return MP_OBJ_FROM_PTR(self);
+}
+
+static mp_obj_t hsxvm_load_begin(mp_obj_t self) {
+    return MP_OBJ_NEW_SMALL_INT(checked(hsx_load_begin(vm_of(self))));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_load_begin_obj, hsxvm_load_begin);
+
+static mp_obj_t hsxvm_load_write(mp_obj_t self, mp_obj_t pid, mp_obj_t buf) {
+    mp_buffer_info_t info = bytes_of(buf, MP_BUFFER_READ);
+    size_t body;
+    checked(hsx_load_write(vm_of(self), u32(pid), info.buf, info.len, &body));
+    return MP_OBJ_NEW_SMALL_INT((mp_int_t)body);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_load_write_obj, hsxvm_load_write);
+
+// The last argument of load_end() and load(), by position or by name.
+static uint32_t stack_arg(size_t n_args, const mp_obj_t *args, mp_map_t *kw_args) {
+    static const mp_arg_t allowed[] = {
+        {MP_QSTR_stack, MP_ARG_OBJ, {.u_rom_obj = MP_ROM_INT(0)}},
+    };
+    mp_arg_val_t stack[1];
+    mp_arg_parse_all(n_args - 2, args + 2, kw_args, 1, allowed, stack);
+    return u32(stack[0].u_obj);
+}
+
+static mp_obj_t hsxvm_load_end(size_t n_args, const mp_obj_t *args, mp_map_t *kw_args) {
+    uint32_t stack = stack_arg(n_args, args, kw_args);
+    checked(hsx_load_end(vm_of(args[0]), u32(args[1]), stack));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_KW(hsxvm_load_end_obj, 2, hsxvm_load_end);
+
+static mp_obj_t hsxvm_load_abort(mp_obj_t self, mp_obj_t pid) {
+    checked(hsx_load_abort(vm_of(self), u32(pid)));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(hsxvm_load_abort_obj, hsxvm_load_abort);
+
+static mp_obj_t hsxvm_load(size_t n_args, const mp_obj_t *args, mp_map_t *kw_args) {
+    uint32_t stack = stack_arg(n_args, args, kw_args);
+    mp_buffer_info_t info = bytes_of(args[1], MP_BUFFER_READ);
+    return MP_OBJ_NEW_SMALL_INT(checked(hsx_load(vm_of(args[0]), info.buf, info.len, stack)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_KW(hsxvm_load_obj, 2, hsxvm_load);
+
+static mp_obj_t hsxvm_error(mp_obj_t self) {
+    const hsx_error_t *error = hsx_load_error(vm_of(self));
+    mp_obj_t items[3] = {
+        MP_OBJ_NEW_SMALL_INT(-error->err),
+        mp_obj_new_int_from_uint(error->offset),
+        MP_OBJ_NEW_SMALL_INT((mp_int_t)error->rule),
+    };
+    return mp_obj_new_tuple(3, items);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_error_obj, hsxvm_error);
+
+static mp_obj_t hsxvm_unload(mp_obj_t self, mp_obj_t pid) {
+    checked(hsx_unload(vm_of(self), u32(pid)));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(hsxvm_unload_obj, hsxvm_unload);
+
+static mp_obj_t hsxvm_pids(mp_obj_t self) {
+    mp_obj_t items[HSX_MAX_TASKS];
+    size_t n = 0;
+    for (uint32_t pid = 1; pid <= HSX_MAX_TASKS; pid++) {
+        if (hsx_state(vm_of(self), pid) >= 0) {
+            items[n++] = MP_OBJ_NEW_SMALL_INT((mp_int_t)pid);
+        }
+    }
+    return mp_obj_new_tuple(n, items);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_pids_obj, hsxvm_pids);
+
+static mp_obj_t hsxvm_state(mp_obj_t self, mp_obj_t pid) {
+    return MP_OBJ_NEW_SMALL_INT(checked(hsx_state(vm_of(self), u32(pid))));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(hsxvm_state_obj, hsxvm_state);
+
+static mp_obj_t hsxvm_clock(mp_obj_t self, mp_obj_t pid, mp_obj_t steps) {
+    return MP_OBJ_NEW_SMALL_INT(checked(hsx_clock(vm_of(self), u32(pid), u32(steps))));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_clock_obj, hsxvm_clock);
+
+static mp_obj_t hsxvm_get(mp_obj_t self, mp_obj_t pid, mp_obj_t which) {
+    uint32_t value;
+    checked(hsx_get(vm_of(self), u32(pid), u32(which), &value));
+    return mp_obj_new_int_from_uint(value);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_get_obj, hsxvm_get);
+
+static mp_obj_t hsxvm_set(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    uint32_t value = (uint32_t)mp_obj_get_int_truncated(args[3]);
+    checked(hsx_set(vm_of(args[0]), u32(args[1]), u32(args[2]), value));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_set_obj, 4, 4, hsxvm_set);
+
+static mp_obj_t hsxvm_read(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    uint32_t addr = (uint32_t)mp_obj_get_int_truncated(args[2]);
+    mp_buffer_info_t info = bytes_of(args[3], MP_BUFFER_WRITE);
+    return MP_OBJ_NEW_SMALL_INT(
+        checked(hsx_read(vm_of(args[0]), u32(args[1]), addr, info.buf, info.len)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_read_obj, 4, 4, hsxvm_read);
+
+static mp_obj_t hsxvm_write(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    uint32_t addr = (uint32_t)mp_obj_get_int_truncated(args[2]);
+    mp_buffer_info_t info = bytes_of(args[3], MP_BUFFER_READ);
+    return MP_OBJ_NEW_SMALL_INT(
+        checked(hsx_write(vm_of(args[0]), u32(args[1]), addr, info.buf, info.len)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_write_obj, 4, 4, hsxvm_write);
+
+static mp_obj_t hsxvm_free(mp_obj_t self) {
+    return mp_obj_new_int_from_uint(hsx_free(vm_of(self)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_free_obj, hsxvm_free);
+
+static const mp_rom_map_elem_t hsxvm_locals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR_load_begin), MP_ROM_PTR(&hsxvm_load_begin_obj)},
+    {MP_ROM_QSTR(MP_QSTR_load_write), MP_ROM_PTR(&hsxvm_load_write_obj)},
+    {MP_ROM_QSTR(MP_QSTR_load_end), MP_ROM_PTR(&hsxvm_load_end_obj)},
+    {MP_ROM_QSTR(MP_QSTR_load_abort), MP_ROM_PTR(&hsxvm_load_abort_obj)},
+    {MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&hsxvm_load_obj)},
+    {MP_ROM_QSTR(MP_QSTR_error), MP_ROM_PTR(&hsxvm_error_obj)},
+    {MP_ROM_QSTR(MP_QSTR_unload), MP_ROM_PTR(&hsxvm_unload_obj)},
+    {MP_ROM_QSTR(MP_QSTR_pids), MP_ROM_PTR(&hsxvm_pids_obj)},
+    {MP_ROM_QSTR(MP_QSTR_state), MP_ROM_PTR(&hsxvm_state_obj)},
+    {MP_ROM_QSTR(MP_QSTR_clock), MP_ROM_PTR(&hsxvm_clock_obj)},
+    {MP_ROM_QSTR(MP_QSTR_get), MP_ROM_PTR(&hsxvm_get_obj)},
+    {MP_ROM_QSTR(MP_QSTR_set), MP_ROM_PTR(&hsxvm_set_obj)},
+    {MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&hsxvm_read_obj)},
+    {MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&hsxvm_write_obj)},
+    {MP_ROM_QSTR(MP_QSTR_free), MP_ROM_PTR(&hsxvm_free_obj)},
+};
+static MP_DEFINE_CONST_DICT(hsxvm_locals, hsxvm_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    hsxvm_type, MP_QSTR_VM, MP_TYPE_FLAG_NONE,
+    make_new, hsxvm_make_new,
+    locals_dict, &hsxvm_locals
+);
+
+static const mp_rom_map_elem_t hsxvm_globals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hsxvm)},
+    {MP_ROM_QSTR(MP_QSTR_VM), MP_ROM_PTR(&hsxvm_type)},
+    {MP_ROM_QSTR(MP_QSTR_OK), MP_ROM_INT(HSX_STOP_OK)},
+    {MP_ROM_QSTR(MP_QSTR_SVC), MP_ROM_INT(HSX_STOP_SVC)},
+    {MP_ROM_QSTR(MP_QSTR_BRK), MP_ROM_INT(HSX_STOP_BRK)},
+    {MP_ROM_QSTR(MP_QSTR_FAULT), MP_ROM_INT(HSX_STOP_FAULT)},
+    {MP_ROM_QSTR(MP_QSTR_EXIT), MP_ROM_INT(HSX_STOP_EXIT)},
+    {MP_ROM_QSTR(MP_QSTR_RETURNED), MP_ROM_INT(HSX_STOP_RETURNED)},
+    {MP_ROM_QSTR(MP_QSTR_SLEEP), MP_ROM_INT(HSX_STOP_SLEEP)},
+    {MP_ROM_QSTR(MP_QSTR_FAULT_STACK_UNDERFLOW), MP_ROM_INT(HSX_FAULT_STACK_UNDERFLOW)},
+    {MP_ROM_QSTR(MP_QSTR_FAULT_STACK_OVERFLOW), MP_ROM_INT(HSX_FAULT_STACK_OVERFLOW)},
+    {MP_ROM_QSTR(MP_QSTR_FAULT_MEM), MP_ROM_INT(HSX_FAULT_MEM)},
+    {MP_ROM_QSTR(MP_QSTR_FAULT_DIV_ZERO), MP_ROM_INT(HSX_FAULT_DIV_ZERO)},
+    {MP_ROM_QSTR(MP_QSTR_FAULT_ILLEGAL), MP_ROM_INT(HSX_FAULT_ILLEGAL)},
+    {MP_ROM_QSTR(MP_QSTR_FAULT_PC_RANGE), MP_ROM_INT(HSX_FAULT_PC_RANGE)},
+    {MP_ROM_QSTR(MP_QSTR_LOADING), MP_ROM_INT(HSX_LOADING)},
+    {MP_ROM_QSTR(MP_QSTR_FAILED), MP_ROM_INT(HSX_FAILED)},
+    {MP_ROM_QSTR(MP_QSTR_READY), MP_ROM_INT(HSX_READY)},
+    {MP_ROM_QSTR(MP_QSTR_PARKED), MP_ROM_INT(HSX_PARKED)},
+    {MP_ROM_QSTR(MP_QSTR_PC), MP_ROM_INT(HSX_PC)},
+    {MP_ROM_QSTR(MP_QSTR_SP), MP_ROM_INT(HSX_SP)},
+    {MP_ROM_QSTR(MP_QSTR_PSW), MP_ROM_INT(HSX_PSW)},
+    {MP_ROM_QSTR(MP_QSTR_DEPTH), MP_ROM_INT(HSX_DEPTH)},
+    {MP_ROM_QSTR(MP_QSTR_STEPS), MP_ROM_INT(HSX_STEPS)},
+    {MP_ROM_QSTR(MP_QSTR_STACK_LIMIT), MP_ROM_INT(HSX_STACK_LIMIT)},
+    {MP_ROM_QSTR(MP_QSTR_CODE_LEN), MP_ROM_INT(HSX_CODE_LEN)},
+    {MP_ROM_QSTR(MP_QSTR_RO_LEN), MP_ROM_INT(HSX_RO_LEN)},
+    {MP_ROM_QSTR(MP_QSTR_ARENA), MP_ROM_INT(HSX_ARENA)},
+    {MP_ROM_QSTR(MP_QSTR_LAST_PC), MP_ROM_INT(HSX_LAST_PC)},
+    {MP_ROM_QSTR(MP_QSTR_LAST_WORD), MP_ROM_INT(HSX_LAST_WORD)},
+};
+static MP_DEFINE_CONST_DICT(hsxvm_globals, hsxvm_globals_table);
+
+const mp_obj_module_t hsxvm_user_cmodule = {
+    .base = {&mp_type_module},
+    .globals = (mp_obj_dict_t *)&hsxvm_globals,
+};
+MP_REGISTER_MODULE(MP_QSTR_hsxvm, hsxvm_user_cmodule);

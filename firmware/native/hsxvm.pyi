@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The C core as Python sees it. Every binding (MicroPython, CPython) has exactly this face.
+
+All errors are `OSError(errno)` with the Linux numbers of `hsx/errors.py`:
+ESRCH unknown PID, EBUSY wrong state, EBADMSG malformed image, ENOSPC no slot or no pool memory,
+EINVAL argument out of range. Sizes and addresses are bytes; guest registers are unsigned 32 bit.
+"""
+
+# What clock() stopped for: low byte of its result. The detail is in the bits above (>> 8).
+OK: int  # 0: budget used up, the task goes on
+SVC: int  # 1: detail = module << 8 | function; the PC is behind the SVC, results go in with set()
+BRK: int  # 2: detail = code of the BRK; the task may be clocked on
+FAULT: int  # 3: detail = one of the FAULT_ numbers; parked
+EXIT: int  # 4: SVC TASK_EXIT, R0 is the exit code; parked
+RETURNED: int  # 5: RET at call depth 0, R0 is the exit code; parked
+SLEEP: int  # 6: SVC EXEC_SLEEP_MS with R0 > 0: R0 still holds the ms; the caller sets R0 = 0
+
+FAULT_STACK_UNDERFLOW: int  # 2, as is the low byte of R0 (spec/vm_isa.md section 6)
+FAULT_STACK_OVERFLOW: int  # 3
+FAULT_MEM: int  # 4
+FAULT_DIV_ZERO: int  # 5
+FAULT_ILLEGAL: int  # 6: illegal opcode, R0 unchanged, PC behind it
+FAULT_PC_RANGE: int  # 7: fetch beyond the code, R0 unchanged
+
+# States of a PID.
+LOADING: int  # 1
+FAILED: int  # 2: a load that was refused; its memory is back, load_abort() gives back the PID
+READY: int  # 3: loaded, may be clocked
+PARKED: int  # 4: faulted, exited or returned; kept until unload()
+
+# What get() and set() name. 0 to 15 are R0 to R15. (ro): set() raises EINVAL.
+PC: int  # 16
+SP: int  # 17
+PSW: int  # 18: Z 1, C 2, N 4, V 8
+DEPTH: int  # 19: call depth
+STEPS: int  # 20: retired instructions, 32 bit, wraps
+STACK_LIMIT: int  # 21: lowest usable stack address (ro)
+CODE_LEN: int  # 22 (ro)
+RO_LEN: int  # 23 (ro)
+ARENA: int  # 24: bytes of the pool that this PID holds (ro)
+LAST_PC: int  # 25: address of the last instruction that retired or stopped, trace; before the
+# first 0xFFFFFFFF (ro)
+LAST_WORD: int  # 26: that instruction's word, 0 where there is none: the PC left the code (ro)
+
+class VM:
+    def __init__(self, pool: "bytearray | memoryview", tasks: int = 8, flat: bool = False) -> None:
+        """A VM whose arenas all lie in `pool`, which must not be resized while the VM lives.
+        `tasks`: 1 to 32 PIDs at once. EINVAL.
+
+        `flat`: each task has the reference's 64 KiB data space; otherwise only the data window
+        (0x4000, rodata + bss, rounded up to 4) and the stack window below 0x10000 exist."""
+
+    def load_begin(self) -> int:
+        """A new PID (1..tasks, lowest free) in LOADING; no pool memory yet. ENOSPC: no slot."""
+
+    def load_write(self, pid: int, buf: "bytes | bytearray | memoryview") -> int:
+        """Takes the next bytes of the image, any number. Returns the index in `buf` of the first
+        byte behind the rodata (`len(buf)` if there is none): those bytes are metadata, which the
+        core only runs through the CRC; they are the caller's. The header is checked and the
+        arena for code and data taken as soon as the header is complete.
+        EBADMSG, ENOSPC: the PID is FAILED, its memory given back. ESRCH, EBUSY."""
+
+    def load_end(self, pid: int, stack: int = 0) -> None:
+        """Checks length and CRC, takes the stack (`stack` bytes, rounded up to 4; 0: 1536, flat
+        4096), zeroes what is not rodata; the PID is READY with the reference's first-task SP
+        0xFFFC and stack limit 0xFFFC - stack. EBADMSG, ENOSPC (also where the stack would reach
+        down into the data): FAILED as above. ESRCH, EBUSY."""
+
+    def load_abort(self, pid: int) -> None:
+        """Gives back a LOADING or FAILED PID and all it holds. ESRCH otherwise."""
+
+    def load(self, buf: "bytes | bytearray | memoryview", stack: int = 0) -> int:
+        """begin, write, end in one; on error nothing is left, not even the PID."""
+
+    def error(self) -> "tuple[int, int, int]":
+        """(errno, file offset, rule) of the last load call that failed, zeros before; rules are
+        numbered in `hsx/errors.py`. The offset is that of the field at fault (0x1C for the
+        checksum), else how far the image reached; 0 where no image is to blame."""
+
+    def unload(self, pid: int) -> None:
+        """Gives back a READY or PARKED PID and all it holds. ESRCH; EBUSY while LOADING/FAILED."""
+
+    def pids(self) -> "tuple[int, ...]":
+        """All PIDs in use, rising, LOADING and FAILED ones included."""
+
+    def state(self, pid: int) -> int:
+        """LOADING, FAILED, READY or PARKED. ESRCH."""
+
+    def clock(self, pid: int, steps: int) -> int:
+        """Runs at most `steps` (0 .. 2**30 - 1) instructions: reason | detail << 8, a small int so
+        that nothing is allocated. A PARKED task gives its stop again, untouched. ESRCH; EBUSY
+        while LOADING/FAILED. EINVAL: steps out of range.
+        SVC 0x000 (CORE_GET_STEPS), and 0x600 (EXEC_SLEEP_MS) with R0 = 0, are answered inside."""
+
+    def get(self, pid: int, which: int) -> int:
+        """A register or one of the numbers above. ESRCH, EBUSY (not loaded), EINVAL."""
+
+    def set(self, pid: int, which: int, value: int) -> None:
+        """`value` is taken modulo 2**32 (PSW: low four bits). ESRCH, EBUSY, EINVAL."""
+
+    def read(self, pid: int, addr: int, buf: "bytearray | memoryview") -> int:
+        """Copies guest memory from `addr` (& 0xFFFF) into `buf`; stops at the end of the window.
+        Returns the bytes copied, 0 where nothing is mapped. ESRCH, EBUSY."""
+
+    def write(self, pid: int, addr: int, buf: "bytes | bytearray | memoryview") -> int:
+        """Copies `buf` into guest memory, as read()."""
+
+    def free(self) -> int:
+        """Bytes of the pool that no PID holds."""

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The binding for CPython has exactly the face of hsxvm.pyi, and takes what Python offers."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import hsxvm
+from builders import SPIN, an_image
+from hsx import errors
+
+NATIVE = Path(__file__).parent.parent.parent / "firmware" / "native"
+STUB_TEXT = (NATIVE / "hsxvm.pyi").read_text()
+STUB = ast.parse(STUB_TEXT)
+HEADER = (NATIVE / "hsxvm.h").read_text()
+# NAME: int  # number: meaning, and for the last group `# number` or `# number (ro)`
+NUMBERS = dict(re.findall(r"^([A-Z_]+): int  # (\d+)", STUB_TEXT, re.MULTILINE))
+
+
+def stub_class() -> ast.ClassDef:
+    return next(node for node in STUB.body if isinstance(node, ast.ClassDef))
+
+
+def test_the_names_are_those_of_the_stub():
+    names = {node.target.id for node in STUB.body if isinstance(node, ast.AnnAssign)}
+    assert set(NUMBERS) == names
+    assert set(hsxvm.__all__) == names | {"VM"}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_constant_has_the_number_of_the_stub(name):
+    assert getattr(hsxvm, name) == int(NUMBERS[name])
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_constant_has_the_number_of_the_header(name):
+    in_c = re.search(rf"\bHSX_(?:STOP_)?{name} = (\d+),", HEADER)
+    assert in_c is not None
+    assert int(in_c[1]) == int(NUMBERS[name])
+
+
+@pytest.mark.parametrize("method", [node.name for node in stub_class().body[1:]])
+def test_a_method_has_the_parameters_of_the_stub(method):
+    node = next(node for node in stub_class().body[1:] if node.name == method)
+    parameters = inspect.signature(getattr(hsxvm.VM, method)).parameters
+    assert list(parameters) == [arg.arg for arg in node.args.args]
+    defaults = [p.default for p in parameters.values() if p.default is not p.empty]
+    assert defaults == [ast.literal_eval(default) for default in node.args.defaults]
+
+
+def test_there_are_no_other_methods():
+    public = {name for name in vars(hsxvm.VM) if name[0] != "_"}
+    assert public == {node.name for node in stub_class().body[1:]} - {"__init__"}
+
+
+def test_the_rules_of_the_core_are_those_of_the_package():
+    rules = re.findall(r"HSX_RULE_([A-Z0-9_]+) = (\d+)", HEADER)
+    for name, number in rules:
+        if name != "NONE":
+            assert getattr(errors, f"RULE_{name}") == int(number)
+
+
+def test_the_errors_of_the_core_are_those_of_the_package():
+    for name, number in re.findall(r"HSX_(E[A-Z]+) = -(\d+)", HEADER):
+        assert getattr(errors, name) == int(number)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_an_image_may_be_any_kind_of_bytes(kind):
+    vm = hsxvm.VM(bytearray(4096))
+    assert vm.load(kind(an_image(SPIN))) == 1
+
+
+def test_the_pool_may_be_a_view():
+    memory = bytearray(8192)
+    vm = hsxvm.VM(memoryview(memory)[4096:])
+    assert vm.free() == 4096
+    vm.load(an_image(SPIN))
+    assert not any(memory[:4096])
+    assert any(memory[4096:])
+
+
+def test_a_pool_that_cannot_be_written_is_refused():
+    with pytest.raises((TypeError, BufferError)):
+        hsxvm.VM(bytes(100))
+
+
+def test_the_pool_stays_while_the_vm_lives():
+    pool = bytearray(4096)
+    vm = hsxvm.VM(pool)
+    with pytest.raises(BufferError):
+        pool.extend(b"more")  # would move it
+    vm.load(an_image(SPIN))
+
+
+def test_what_failed_last_is_remembered():
+    vm = hsxvm.VM(bytearray(4096))
+    assert vm.error() == (0, 0, 0)
+    with pytest.raises(OSError):
+        vm.load(b"")
+    vm.load(an_image(SPIN))
+    assert vm.error() == (errors.EBADMSG, 0, errors.RULE_SHORT)
+
+
+def test_named_arguments_work_where_there_are_defaults():
+    vm = hsxvm.VM(bytearray(4096), tasks=2, flat=False)
+    pid = vm.load(an_image(SPIN), stack=64)
+    assert vm.get(pid, hsxvm.STACK_LIMIT) == 0xFFFC - 64
+    pid = vm.load_begin()
+    vm.load_write(pid, an_image(SPIN))
+    vm.load_end(pid, stack=128)
+    assert vm.get(pid, hsxvm.STACK_LIMIT) == 0xFFFC - 128
