@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""What tests arrange with: small images, a node with a clock that the test owns."""
+
+import struct
+
+from hsx import native, ticks
+from hsx.image.build import build
+from hsx.node.node import Node
+
+RET = 0x25000000
+EXIT = 0x30000100
+UART_WRITE = 0x30000101
+CAN_TX = 0x30000200
+SLEEP = 0x30000600
+VERSION = 0x30000601
+STEPS = 0x30000000
+FS_READ = 0x30000401
+FS_WRITE = 0x30000402
+BRK = 0x7F000000
+SPIN = 0x21000000  # JMP 0
+
+
+def ldi(reg: int, value: int) -> int:
+    """LDI reg, value (-2048 .. 2047)."""
+    return 0x01000000 | reg << 20 | (value & 0xFFF)
+
+
+def ldi32(reg: int, value: int) -> tuple[int, int]:
+    """LDI32 reg, value: two words."""
+    return 0x60000000 | reg << 20, value
+
+
+def svc(module: int, function: int) -> int:
+    return 0x30000000 | module << 8 | function
+
+
+def words(*code: int) -> bytes:
+    return struct.pack(f">{len(code)}I", *code)
+
+
+def an_image(*code: int, name: str = "app", multiple: bool = True, **more) -> bytes:
+    """An image with this code (RET alone by default); `more` as in hsx.image.build.build."""
+    flags = 2 if multiple else 0
+    return build(words(*(code or (RET,))), name=name, flags=flags, **more)
+
+
+class Clock:
+    """Ticks that stand still until the test moves them."""
+
+    def __init__(self, now: int = 0) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def forward(self, ms: int) -> int:
+        self.now = ticks.add(self.now, ms)
+        return self.now
+
+
+class Bench:
+    """A node with everything it says recorded."""
+
+    def __init__(self, pool: int = 32768, tasks: int = 8, flat: bool = False, **options) -> None:
+        self.clock = Clock()
+        self._turns = 0
+        self.vm = native.VM(bytearray(pool), tasks, flat)
+        self.text: list[tuple[str, bytes, int]] = []
+        self.frames: list[tuple[str, int, bytes]] = []
+        self.events: list[tuple[str, int, dict]] = []
+        self.bus_full = False
+        self.node = Node(
+            self.vm,
+            self._turn,
+            stdout=lambda task, view, stream: self.text.append(
+                (task.instance, bytes(view), stream)
+            ),
+            can_tx=self._can_tx,
+            emit=lambda kind, pid, data: self.events.append((kind, pid, data)),
+            **options,
+        )
+        self.idle = self.state()
+
+    def _turn(self) -> int:
+        """Time stands still during a slice, but not for ever: a spinning task must end it."""
+        self._turns += 1
+        return self.clock.now if self._turns % 64 else ticks.add(self.clock.now, 1000)
+
+    def _can_tx(self, task, ident: int, view: memoryview) -> bool:
+        if self.bus_full:
+            return False
+        self.frames.append((task.instance, ident, bytes(view)))
+        return True
+
+    def load(self, image: bytes, start: bool = True, chunk: int = 64, **options) -> int:
+        """The PID of an image, loaded in chunks and started."""
+        loading = self.node.load_begin("test", **options)
+        for at in range(0, len(image), chunk):
+            loading.write(memoryview(image)[at : at + chunk])
+        pid = loading.end()
+        if start:
+            self.node.start(pid)
+        return pid
+
+    def poll(self, times: int = 1) -> int:
+        due = 0
+        for _ in range(times):
+            due = self.node.poll(self.clock())
+        return due
+
+    def task(self, pid: int):
+        return self.node.tasks.find(pid)
+
+    def state(self) -> tuple:
+        """All that a load could leave behind."""
+        return self.vm.free(), self.vm.pids(), [task.instance for task in self.node.tasks.order]
