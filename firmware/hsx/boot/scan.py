@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The boot scan: what a source offers is loaded, image by image, then started together.
+
+An image that is refused is reported and the next one follows (P-64); no app starts before all
+have been looked at. The work is cut into steps of one chunk, so that polls stay short.
+"""
+
+from .. import errors
+from ..service.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ..contracts import Clock
+    from ..image.manifest import Entry
+    from ..node.node import Node
+    from ..service.events import Events
+    from ..transport.sdcard import SdCard
+
+
+class Scan:
+    """Scans one card into `node`; `buf` is the chunk."""
+
+    def __init__(
+        self, card: "SdCard", node: "Node", events: "Events", clock: "Clock", buf: "memoryview"
+    ) -> None:
+        self._card = card
+        self._node = node
+        self._events = events
+        self._clock = clock
+        self._buf = buf
+        self._pids: "list[int]" = []
+        self._work = self._run()
+        self.done = False
+
+    def step(self) -> bool:
+        """Does the next piece; True while there is more."""
+        if not self.done:
+            try:
+                next(self._work)
+            except StopIteration:
+                self.done = True
+        return not self.done
+
+    def _run(self) -> "Iterator[None]":
+        card = self._card
+        self._events.emit("scan", 0, {"source": card.name, "state": "started"})
+        try:
+            card.mount()
+            entries = card.entries()
+        except OSError as error:
+            self._warn(card.name, error)
+            entries = []
+        yield
+        for entry in entries:
+            for _ in self._load(entry):
+                yield
+        for pid in self._pids:
+            self._node.start(pid)
+        data = {"source": card.name, "state": "done", "listed": len(entries)}
+        data["started"] = len(self._pids)
+        self._events.emit("scan", 0, data)
+
+    def _load(self, entry: "Entry") -> "Iterator[None]":
+        name = self._card.name + ":" + entry.file
+        try:
+            file, size = self._card.open(entry.file)
+        except OSError as error:
+            self._warn(name, error)
+            return
+        try:
+            session = Session(
+                self._node,
+                self._events,
+                self._clock,
+                file.readinto,
+                self._buf,
+                name,
+                size,
+                label=entry.file,
+                priority=entry.priority,
+                quantum=entry.quantum,
+                stack=entry.stack,
+                sha256=entry.sha256,
+            )
+            while session.step():
+                yield
+            self._pids.append(session.pid)
+        except OSError:
+            pass  # the session has told it
+        finally:
+            file.close()
+
+    def _warn(self, source: str, error: "OSError") -> None:
+        data: "dict[str, Any]" = {"source": source, "code": errors.name(error.errno)}
+        data["detail"] = getattr(error, "detail", "read error of the medium")
+        line = getattr(error, "offset", -1)
+        if line >= 0:
+            data["line"] = line
+        self._events.emit("warning", 0, data)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""What the frozen boot code calls, at power-up, after each reset and each soft reset."""
+
+import sys
+import time
+
+import hsx
+
+from . import wiring
+
+try:
+    from micropython import kbd_intr
+except ImportError:  # CPython
+
+    def kbd_intr(chr: int) -> None:
+        """No interrupt character to speak of."""
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..contracts import Board
+
+
+def run(board: "Board") -> None:
+    """Builds the node, starts it and waits until the boot scan is over, so that whoever comes to
+    the REPL finds the apps running.
+
+    A Ctrl-C before the timer runs would leave a board without a node, so it is taken as a plain
+    character until then; afterwards it only ends the waiting."""
+    kbd_intr(-1)
+    try:
+        runtime = wiring.build(board)
+        hsx.attach(runtime)
+        if hasattr(sys, "atexit"):
+            sys.atexit(runtime.stop)  # a soft reset stops the apps in order
+        runtime.start()
+    finally:
+        kbd_intr(3)
+    while not runtime.scanned():
+        time.sleep_ms(1)

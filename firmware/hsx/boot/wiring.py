@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""The one place where objects meet: a board becomes a Runtime."""
+
+import time
+
+from micropython import const
+
+from .. import native, ticks
+from ..console import Console
+from ..node.node import Node
+from ..service.events import Events
+from ..transport.sdcard import SdCard
+from .runtime import Runtime
+from .scan import Scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..contracts import Board
+
+_TASKS = const(8)
+_CHUNK = const(512)  # bytes: one sector of a card
+
+
+def now() -> int:
+    """The node's clock: milliseconds of the port as ticks."""
+    # The stubs hide that it is an int.
+    return ticks.wrap(time.ticks_ms())  # type: ignore[arg-type]
+
+
+def build(board: "Board") -> "Runtime":
+    """Everything a node needs, made once, at boot; nothing runs yet.
+
+    The pool comes first, while the heap is one piece."""
+    pool = bytearray(board.POOL)
+    chunk = memoryview(bytearray(_CHUNK))
+    console = Console(board.console(), ("provisioning.aborted",))
+    events = Events(now, sink=console.event)
+    node = Node(native.VM(pool, _TASKS), now, stdout=console.text, emit=events.emit)
+    scan = Scan(SdCard(board.mount_sdcard), node, events, now, chunk)
+    return Runtime(board, now, node, events, scan, chunk)

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""Shapes that layers hand to each other: for the type checker, never on the target."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .node.tasks import Task
+
+Clock = Callable[[], int]  # ticks, see hsx.ticks
+Emit = Callable[[str, int, dict[str, Any]], None]  # event type, PID (0: the node), data
+ReadInto = Callable[[memoryview], int | None]  # bytes read, 0 at the end
+TextSink = Callable[[Task, memoryview, int], None]  # text, stream 1 out, 2 err
+CanSink = Callable[[Task, int, memoryview], bool]  # identifier, 0 to 8 bytes; taken?
+
+class Stream(Protocol):
+    """Where text goes; never blocks, what does not fit is dropped."""
+
+    def write(self, data: Any, /) -> Any: ...
+
+class Source(Protocol):
+    """An open image: a file or anything like it."""
+
+    def readinto(self, buf: memoryview, /) -> int | None: ...
+    def close(self) -> None: ...
+
+class TimerHandle(Protocol):
+    def deinit(self) -> Any: ...
+
+class Board(Protocol):
+    """What boards/<NAME>/board.py offers. No driver is touched before its function is called."""
+
+    NAME: str
+    POOL: int  # bytes of arena memory
+
+    def console(self) -> Stream: ...
+    def mount_sdcard(self, root: str, /) -> None: ...  # read-only; OSError: no card, no FAT
+    def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""Loading: one image on its way into the VM, all or nothing.
+
+Bytes come in pieces of any size; the header is looked at here before the core takes memory (name
+conflicts cost nothing), code and rodata go straight into the core's arena, what lies behind them
+goes to the metadata reader. Whatever fails, and wherever, the PID, the arena, the task and its
+name are given back before the error leaves.
+"""
+
+import hashlib
+
+from micropython import const
+
+from ..errors import EBADMSG, EBUSY, EINVAL, HsxError, detail
+from ..image import header as hxe_header
+from ..image import sections
+from . import names
+from . import tasks as t
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .. import native
+
+_DEFAULT_PRIORITY = const(10)
+_DEFAULT_QUANTUM = const(1000)
+
+# Phases. A closed loading answers write() and end() with EBUSY; abort() stays allowed.
+_HEADER = const(0)
+_BODY = const(1)
+_CLOSED = const(2)
+
+
+def _attribute(vm: "native.VM", error: OSError, where: str) -> HsxError:
+    """The core's bare OSError with what the core knows about it."""
+    errno, offset, rule = vm.error()
+    if errno != error.errno:
+        return HsxError(error.errno or EINVAL, where, "the VM refused the call")
+    return HsxError(errno, where, detail(rule), rule, offset)
+
+
+class Loading:
+    """Begin is the constructor: it takes a PID (ENOSPC: none is free).
+
+    `source` is what `ps` shows; `label` is what a nameless image is called after (a path).
+    `sha256`: 32 bytes that the whole image must hash to, or None. `stack`: bytes, 0 for the
+    profile's default.
+    """
+
+    def __init__(
+        self,
+        vm: "native.VM",
+        table: "t.Tasks",
+        source: str,
+        label: str = "",
+        priority: int = _DEFAULT_PRIORITY,
+        quantum: int = _DEFAULT_QUANTUM,
+        stack: int = 0,
+        sha256: "bytes | None" = None,
+    ) -> None:
+        self._vm = vm
+        self._table = table
+        self._label = label
+        self._stack = stack
+        self._digest = sha256
+        self._hash = hashlib.sha256() if sha256 is not None else None
+        self._head = bytearray(hxe_header.HEADER_V2)
+        self._metadata: "sections.MetadataReader | None" = None
+        self._phase = _HEADER
+        self.done = 0  # bytes taken so far
+        try:
+            self.pid = vm.load_begin()
+        except OSError as error:
+            raise _attribute(vm, error, "begin")
+        self._task = t.Task(self.pid, source, priority, quantum)
+        table.add(self._task)
+
+    def write(self, view: "memoryview") -> None:
+        """Takes the next bytes of the image, any number.
+
+        Raises EBADMSG, ENOSPC, EEXIST (all is given back), EBUSY (the loading has ended)."""
+        if self._phase == _CLOSED:
+            raise HsxError(EBUSY, "write", "this load has ended")
+        try:
+            if self._hash is not None:
+                self._hash.update(view)
+            used = 0
+            if self._phase == _HEADER:
+                used = self._take_header(view)
+                if self._phase == _HEADER:
+                    return
+                if used < len(view):
+                    view = view[used:]
+                else:
+                    return
+            self._take_body(view)
+        except BaseException:
+            self.abort()
+            raise
+
+    def end(self) -> int:
+        """Checks the whole image; the task is then LOADED. Returns its PID.
+
+        Raises EBADMSG, ENOSPC (all is given back), EBUSY."""
+        if self._phase == _CLOSED:
+            raise HsxError(EBUSY, "end", "this load has ended")
+        vm = self._vm
+        try:
+            try:
+                if self._phase == _HEADER:
+                    # The core has seen none of a header that never became complete.
+                    vm.load_write(self.pid, memoryview(self._head)[: self.done])
+                vm.load_end(self.pid, self._stack)
+            except OSError as error:
+                raise _attribute(vm, error, "end")
+            assert self._metadata is not None  # the core took a whole image, header included
+            metadata = self._metadata.end(self.done)
+            if self._hash is not None and self._hash.digest() != self._digest:
+                raise HsxError(EBADMSG, "end", "SHA-256 differs from the manifest")
+        except BaseException:
+            self.abort()
+            raise
+        self._task.metadata = metadata
+        self._task.state = t.LOADED
+        self._phase = _CLOSED
+        return self.pid
+
+    def abort(self) -> None:
+        """Gives everything back. Allowed at any time; after the end it does nothing."""
+        if self._phase == _CLOSED:
+            return
+        self._phase = _CLOSED
+        self._table.remove(self._task)
+        try:
+            self._vm.load_abort(self.pid)
+        except OSError:
+            # load_end() had already made the PID a task of the core.
+            self._vm.unload(self.pid)
+
+    def _take_header(self, view: "memoryview") -> int:
+        """Collects header bytes; when all are there, checks them and the name, and hands them to
+        the core. Returns how many bytes of `view` were header."""
+        used = 0
+        head = self._head
+        need = hxe_header.needed(head, self.done)
+        while used < len(view):
+            head[self.done] = view[used]  # byte by byte: slices would be heap
+            self.done += 1
+            used += 1
+            if self.done == need:
+                need = hxe_header.needed(head, self.done)
+            if self.done < need:
+                continue
+            if need < len(head):
+                head = head[:need]
+            header = hxe_header.parse(head)
+            task = self._task
+            app = names.base(header.app_name, self._label, self.pid)
+            task.instance = names.instance(app, self._table.names(), header.allow_multiple)
+            task.app = app
+            task.header = header
+            self._metadata = sections.MetadataReader(header)
+            self._phase = _BODY
+            self._core_write(head)
+            return used
+        return used
+
+    def _take_body(self, view: "memoryview") -> None:
+        start = self.done
+        size = len(view)
+        first = self._core_write(view)
+        self.done = start + size
+        if first < size and self._metadata is not None:
+            self._metadata.write(start + first, view[first:])
+
+    def _core_write(self, view: "bytearray | memoryview") -> int:
+        try:
+            return self._vm.load_write(self.pid, view)
+        except OSError as error:
+            raise _attribute(self._vm, error, "write")

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The SD card: a FAT volume with a manifest that lists images (docs/sd_manifest.md)."""
+
+import os
+
+from ..errors import EBADMSG, ENODEV, ENOENT, HsxError
+from ..image.manifest import MANIFEST_MAX, parse_manifest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..contracts import Source
+    from ..image.manifest import Entry
+
+_MANIFESTS = (("hsx.toml", True), ("hsx.json", False))  # the first that exists counts
+
+
+class SdCard:
+    """`mount(root)` makes the volume's files visible below `root`; it raises OSError if there is
+    no card or nothing to mount on it."""
+
+    name = "SD"
+
+    def __init__(self, mount: "Callable[[str], None]", root: str = "/sd") -> None:
+        self._mount = mount
+        self._root = root
+
+    def mount(self) -> None:
+        """Makes the card readable. ENODEV: no card, or no FAT on it."""
+        try:
+            self._mount(self._root)
+        except OSError:
+            raise HsxError(ENODEV, "begin", "no card with a FAT volume")
+
+    def entries(self) -> "list[Entry]":
+        """What the manifest lists, in its order. ENOENT: no manifest; EBADMSG: a wrong one, with
+        its line as the error's offset."""
+        for name, is_toml in _MANIFESTS:
+            path = self.path(name)
+            try:
+                size = os.stat(path)[6]
+            except OSError:
+                continue
+            if size > MANIFEST_MAX:
+                raise HsxError(EBADMSG, "begin", "manifest is larger than 8 KiB")
+            with open(path, "rb") as file:
+                return parse_manifest(file.read(), is_toml)
+        raise HsxError(ENOENT, "begin", "no hsx.toml or hsx.json on the card")
+
+    def path(self, name: str) -> str:
+        """Where a file of the card is found while it is mounted."""
+        return self._root + "/" + name
+
+    def open(self, name: str) -> "tuple[Source, int]":
+        """A file of the card, open for `readinto`, and its length in bytes. ENOENT."""
+        path = self.path(name)
+        try:
+            return open(path, "rb"), os.stat(path)[6]  # noqa: SIM115  the caller closes it
+        except OSError as error:
+            if error.errno == ENOENT:
+                raise HsxError(ENOENT, "begin", "the card has no such file")
+            raise

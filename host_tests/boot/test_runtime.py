@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+import hashlib
+
+import pytest
+
+import hsx
+from builders import EXIT, RET, SPIN, UART_WRITE, Bench, an_image, ldi, ldi32
+from hsx.boot.runtime import Runtime
+from hsx.boot.scan import Scan
+from hsx.console import Console
+from hsx.errors import ENODEV, HsxError
+from hsx.node import tasks as t
+from hsx.service.events import Events
+from hsx.transport.sdcard import SdCard
+
+HELLO = an_image(*ldi32(1, 0x4000), ldi(2, 6), UART_WRITE, EXIT, rodata=b"hello\n", name="hello")
+
+
+class Screen:
+    """The board's console: keeps what was written."""
+
+    def __init__(self) -> None:
+        self.text = b""
+
+    def write(self, data) -> None:
+        self.text += data.encode() if isinstance(data, str) else bytes(data)
+
+
+class Board:
+    """A board whose timer fires when the test says so."""
+
+    NAME = "test"
+    POOL = 32768
+
+    def __init__(self) -> None:
+        self.tick = None
+
+    def timer(self, period_ms, callback):
+        self.tick = callback
+        return self
+
+    def deinit(self) -> None:
+        self.tick = None
+
+
+class Rig(Bench):
+    """A runtime over a card that is a folder; `self.board.tick(None)` is one poll."""
+
+    def __init__(self, folder) -> None:
+        self.screen = Screen()
+        super().__init__()
+        console = Console(self.screen)
+        self.log = Events(self.clock, sink=console.event)
+        self.node.svc.stdout = console.text
+        self.node._emit = self.log.emit
+        self.board = Board()
+        chunk = memoryview(bytearray(64))
+        card = SdCard(lambda root: None, str(folder))
+        scan = Scan(card, self.node, self.log, self.clock, chunk)
+        self.runtime = Runtime(self.board, self.clock, self.node, self.log, scan, chunk)
+
+    def boot(self) -> None:
+        self.runtime.start()
+        while not self.runtime.scanned():
+            self.board.tick(None)
+        self.board.tick(None)
+
+    def told(self, kind: str) -> list[dict]:
+        return [event[4] for event in self.log.since(0) if event[2] == kind]
+
+
+@pytest.fixture
+def card(tmp_path):
+    """A function that puts images and their manifest on a card, in this order."""
+
+    def put(extra: str = "", **images: bytes):
+        text = "schema = 1\n"
+        for name, image in images.items():
+            (tmp_path / f"{name}.hxe").write_bytes(image)
+            digest = hashlib.sha256(image).hexdigest()
+            text += f'[[image]]\nfile = "{name}.hxe"\nsha256 = "{digest}"\n'
+        (tmp_path / "hsx.toml").write_text(text + extra)
+        return tmp_path
+
+    return put
+
+
+def test_images_are_loaded_in_order_and_started_together(card):
+    rig = Rig(card(b=HELLO, a=an_image(SPIN, name="spin")))
+    rig.boot()
+    assert [row["app_name"] for row in rig.node.ps()] == ["hello", "spin"]
+    assert [row["program"] for row in rig.node.ps()] == ["SD:b.hxe", "SD:a.hxe"]
+    assert b"hello> hello\r\n" in rig.screen.text
+    assert rig.told("scan")[-1]["started"] == 2
+
+
+def test_a_damaged_image_is_reported_and_the_next_one_follows(card):
+    bad = bytearray(HELLO)
+    bad[97] ^= 1
+    rig = Rig(card(bad=bytes(bad), good=HELLO))
+    rig.boot()
+    assert [row["app_name"] for row in rig.node.ps()] == ["hello"]
+    assert rig.told("provisioning.error")[0]["detail"] == "checksum differs"
+
+
+def test_a_file_that_is_missing_is_reported_and_the_next_one_follows(card):
+    rig = Rig(card('[[image]]\nfile = "gone.hxe"\n', good=HELLO))
+    rig.boot()
+    assert rig.told("warning")[0]["code"] == "ENOENT"
+    assert len(rig.node.ps()) == 1
+
+
+def test_an_image_that_is_not_the_listed_one_is_refused(card):
+    folder = card(app=HELLO)
+    (folder / "app.hxe").write_bytes(an_image(SPIN))
+    rig = Rig(folder)
+    rig.boot()
+    assert rig.told("provisioning.error")[0]["detail"] == "SHA-256 differs from the manifest"
+    assert rig.state() == rig.idle
+
+
+def test_a_wrong_manifest_is_reported_with_its_line(card):
+    rig = Rig(card("what is this", good=HELLO))
+    rig.boot()
+    warning = rig.told("warning")[0]
+    assert (warning["code"], warning["line"]) == ("EBADMSG", 5)
+    assert rig.state() == rig.idle
+
+
+def test_a_card_without_manifest_leaves_an_empty_node(tmp_path):
+    rig = Rig(tmp_path)
+    rig.boot()
+    assert rig.told("warning")[0]["code"] == "ENOENT"
+    assert rig.runtime.scanned()
+
+
+def test_no_app_starts_before_the_whole_card_was_looked_at(card):
+    rig = Rig(card(a=HELLO, b=HELLO))
+    rig.runtime.start()
+    while not rig.runtime.scanned():
+        assert b"hello>" not in rig.screen.text
+        rig.board.tick(None)
+
+
+def test_an_empty_slot_leaves_an_empty_node(card):
+    rig = Rig(card(one=HELLO))
+
+    def empty(root):
+        raise OSError(19, "no card")
+
+    rig.runtime._scan._card._mount = empty
+    rig.boot()
+    assert rig.told("warning")[0]["code"] == "ENODEV"
+    assert rig.state() == rig.idle
+
+
+def test_load_from_the_repl_starts_the_app(card):
+    rig = Rig(card(one=HELLO))
+    rig.boot()
+    pid = rig.runtime.load(str(card(two=HELLO) / "two.hxe"))
+    assert rig.task(pid).instance == "hello_#0"
+    assert rig.task(pid).state == t.READY
+
+
+def test_a_load_that_nobody_goes_on_with_is_given_up(card):
+    folder = card(one=an_image(*[RET] * 100))
+    rig = Rig(folder)
+    rig.boot()
+    before = rig.state()
+    with open(folder / "one.hxe", "rb") as file:
+        session = rig.runtime._begin(file.readinto, "one.hxe", 500, {})
+        session.step()
+        rig.clock.forward(3000)
+        rig.board.tick(None)
+        assert rig.state() != before
+        rig.clock.forward(1)
+        rig.board.tick(None)
+    assert rig.state() == before
+
+
+def test_a_new_load_ends_one_that_was_left(card):
+    folder = card(one=HELLO)
+    rig = Rig(folder)
+    rig.boot()
+    with open(folder / "one.hxe", "rb") as file:
+        left = rig.runtime._begin(file.readinto, "one.hxe", 500, {})
+        left.step()
+        rig.runtime.load(str(folder / "one.hxe"))
+    assert not left.open
+    assert rig.vm.pids() == (1, 2)
+
+
+def test_an_interrupt_during_a_load_leaves_nothing(card, monkeypatch):
+    folder = card(one=an_image(*[RET] * 200))
+    rig = Rig(folder)
+    rig.boot()
+    before = rig.state()
+    step = rig.runtime._advance
+    for cut in range(20):
+        left = [cut]
+
+        def interrupted(session, left=left):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return step(session)
+
+        monkeypatch.setattr(rig.runtime, "_advance", interrupted)
+        try:
+            pid = rig.runtime.load(str(folder / "one.hxe"))
+        except KeyboardInterrupt:
+            assert rig.state() == before
+        else:
+            rig.node.kill(pid)
+            break
+    assert cut == 15  # 14 chunks and the end
+
+
+def test_a_poll_that_fails_is_told_and_the_node_goes_on(card):
+    rig = Rig(card(one=an_image(SPIN)))
+    rig.boot()
+    poll, rig.node.poll = rig.node.poll, None
+    rig.board.tick(None)
+    assert rig.told("warning")[-1]["source"] == "poll"
+    rig.node.poll = poll
+    rig.board.tick(None)
+
+
+def test_stop_ends_the_apps_and_the_timer(card):
+    rig = Rig(card(a=an_image(SPIN), b=an_image(SPIN)))
+    rig.boot()
+    rig.runtime.stop()
+    assert rig.state() == rig.idle
+    assert rig.board.tick is None
+
+
+def test_the_front_door_speaks_to_the_running_node(card, capsys):
+    folder = card(one=HELLO)
+    rig = Rig(folder)
+    rig.boot()
+    hsx.attach(rig.runtime)
+    assert hsx.ps()[0]["app_name"] == "hello"
+    assert "hello" in capsys.readouterr().out
+    assert hsx.info(str(folder / "one.hxe"))["code_len"] == 20
+    pid = hsx.load(str(folder / "one.hxe"), priority=3)
+    assert rig.task(pid).priority == 3
+    hsx.kill(pid)
+    assert hsx.log(1)[0][4]["state"] == "killed"
+
+
+def test_without_a_node_the_front_door_says_so():
+    hsx._kept.clear()
+    with pytest.raises(HsxError) as refused:
+        hsx.ps()
+    assert refused.value.errno == ENODEV

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+import hashlib
+
+import pytest
+
+from builders import RET, SPIN, Bench, an_image, ldi
+from hsx.errors import EBADMSG, EBUSY, EEXIST, ENOSPC, HsxError
+from hsx.image.build import value_section
+from hsx.image.metadata import Value
+
+VALUE = Value(3, 1, 0, 0, 0, "speed", "rpm", 0, 0, 0, 0, "drive")
+
+
+def with_a_value() -> bytes:
+    return an_image(ldi(0, 5), RET, rodata=b"data", sections=(value_section([VALUE]),))
+
+
+def begin(bench: Bench, **options):
+    return bench.node.load_begin("test", **options)
+
+
+def refusal(loading, data: bytes) -> HsxError:
+    with pytest.raises(HsxError) as refused:
+        loading.write(memoryview(data))
+        loading.end()
+    return refused.value
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 10000])
+def test_any_chunk_size_gives_the_same_task(chunk):
+    bench = Bench()
+    pid = bench.load(with_a_value(), chunk=chunk)
+    task = bench.task(pid)
+    assert task.instance == "app"
+    assert [value.name for value in task.metadata.values] == ["speed"]
+    bench.poll()
+    assert task.exit_code == 5
+
+
+def test_every_single_cut_gives_the_same_task():
+    image = with_a_value()
+    for cut in range(len(image) + 1):
+        bench = Bench()
+        loading = begin(bench)
+        loading.write(memoryview(image)[:cut])
+        loading.write(memoryview(image)[cut:])
+        bench.node.start(loading.end())
+        bench.poll()
+        assert bench.node.ps()[0]["exit_status"] == 5
+        assert bench.node.ps()[0]["values"] == 1
+
+
+def test_abort_at_every_byte_leaves_nothing():
+    image = with_a_value()
+    for cut in range(len(image) + 1):
+        bench = Bench()
+        loading = begin(bench)
+        loading.write(memoryview(image)[:cut])
+        loading.abort()
+        assert bench.state() == bench.idle
+
+
+def test_every_truncation_is_refused_and_leaves_nothing():
+    image = with_a_value()
+    for cut in range(len(image)):
+        bench = Bench()
+        assert refusal(begin(bench), image[:cut]).errno == EBADMSG
+        assert bench.state() == bench.idle
+
+
+def test_a_refused_load_answers_busy_until_it_is_dropped():
+    loading = begin(Bench())
+    refusal(loading, b"no image".ljust(200, b"."))
+    with pytest.raises(HsxError) as refused:
+        loading.write(memoryview(b"more"))
+    assert refused.value.errno == EBUSY
+    with pytest.raises(HsxError) as refused:
+        loading.end()
+    assert refused.value.errno == EBUSY
+    loading.abort()
+
+
+def test_a_taken_name_is_refused_before_memory_is_taken():
+    bench = Bench()
+    bench.load(an_image(SPIN, name="one", multiple=False))
+    free = bench.vm.free()
+    loading = begin(bench)
+    with pytest.raises(HsxError) as refused:
+        loading.write(memoryview(an_image(SPIN, name="one", multiple=False))[:96])
+    assert refused.value.errno == EEXIST
+    assert bench.vm.free() == free
+
+
+def test_a_load_that_is_under_way_holds_its_name():
+    bench = Bench()
+    first = begin(bench)
+    first.write(memoryview(an_image(name="one", multiple=False)))
+    assert refusal(begin(bench), an_image(name="one", multiple=False)).errno == EEXIST
+    first.end()
+
+
+def test_a_digest_that_fits_is_accepted_and_one_that_does_not_is_refused():
+    image = with_a_value()
+    bench = Bench()
+    bench.load(image, sha256=hashlib.sha256(image).digest())
+    before = bench.state()
+    wrong = refusal(begin(bench, sha256=bytes(32)), image)
+    assert (wrong.errno, wrong.where) == (EBADMSG, "end")
+    assert bench.state() == before
+
+
+def test_a_pool_that_is_too_small_is_refused_and_given_back():
+    bench = Bench(pool=4096)
+    assert refusal(begin(bench), an_image(RET, rodata=bytes(5000))).errno == ENOSPC
+    assert bench.state() == bench.idle
+
+
+def test_a_pool_without_room_for_the_stack_is_refused_at_the_end():
+    bench = Bench(pool=4096)
+    assert refusal(begin(bench, stack=8192), an_image()).errno == ENOSPC
+    assert bench.state() == bench.idle
+
+
+def test_no_free_pid_is_refused_at_begin():
+    bench = Bench(tasks=1)
+    bench.load(an_image(SPIN))
+    with pytest.raises(HsxError) as refused:
+        begin(bench)
+    assert (refused.value.errno, refused.value.where) == (ENOSPC, "begin")
+
+
+def test_two_loads_at_once_do_not_meet():
+    bench = Bench()
+    images = [an_image(ldi(0, n), RET, name=f"app{n}") for n in (1, 2)]
+    loads = [begin(bench), begin(bench)]
+    for at in range(0, len(images[0]), 5):
+        for loading, image in zip(loads, images, strict=True):
+            loading.write(memoryview(image)[at : at + 5])
+    for loading in loads:
+        bench.node.start(loading.end())
+    bench.poll()
+    assert [row["exit_status"] for row in bench.node.ps()] == [1, 2]
+
+
+def test_a_source_that_fails_in_the_middle_leaves_nothing():
+    bench = Bench()
+    image = memoryview(an_image(*[RET] * 200))
+
+    def readinto(buf, at=[0]):  # noqa: B006  the position is the point
+        if at[0]:
+            raise OSError(5, "read error")
+        buf[:] = image[: len(buf)]
+        at[0] += len(buf)
+        return len(buf)
+
+    with pytest.raises(OSError) as failed:
+        bench.node.load("test", readinto, memoryview(bytearray(128)))
+    assert failed.value.errno == 5
+    assert bench.state() == bench.idle
