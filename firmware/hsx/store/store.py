@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Store: the front. One medium, opened whole."""
+
+from micropython import const
+
+from ..errors import EBADMSG, EPERM, HsxError
+from .bank import BankReader
+from .commit import ATTEMPTS, Commit
+from .counters import Counters
+from .layout import layout_of
+from .saved_values import SavedValues
+from .staging import StagingRecord
+from .superblock import BANK_A, BANK_B, Superblocks
+from .wear import LIMIT, Wear
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..contracts import Emit
+    from .layout import Layout
+    from .region import Region
+
+CHUNK = const(512)  # bytes: half to read into, half to compare with
+CONFIRMATION = "erase everything"
+
+BANK_NAMES = ("none", "A", "B")
+STATE_NAMES = ("empty", "trial", "confirmed", "reverted")
+
+
+class Store:
+    """`medium`: the whole part. `emit(type, pid, data)` takes events. `attempts`: hard resets that
+    a trial may see. `layout`: by default the one of the medium's size, ENOTSUP if it has none.
+
+    Boot: `open()`, then `commit.boot(hard)`; in the main loop `poll(now)`.
+    """
+
+    def __init__(
+        self,
+        medium: "Region",
+        emit: "Emit | None" = None,
+        attempts: int = ATTEMPTS,
+        wear_limit: int = LIMIT,
+        layout: "Layout | None" = None,
+    ) -> None:
+        self.layout = layout_of(medium.size) if layout is None else layout
+        self._emit = emit
+        self._worn = -1  # partition that was reported last
+        regions = self.layout.regions(medium)
+        self.wear = Wear(regions, wear_limit)
+        self.superblocks = Superblocks(regions[0], self.layout.log2_size, self.wear)
+        self.staging = StagingRecord(regions[1])
+        self.counters = Counters(regions[2], self.layout.counters)
+        self.values = SavedValues(regions[3], self.superblocks, self.layout.values)
+        self._banks = regions[4:]
+        chunk = memoryview(bytearray(CHUNK))
+        self._chunk = chunk
+        self.commit = Commit(
+            self.superblocks,
+            self._banks,
+            self.staging,
+            self.values,
+            chunk,
+            attempts,
+            self.layout.progress,
+        )
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is a store: opened, with a superblock."""
+        return self.superblocks.valid
+
+    def open(self) -> bool:
+        """Opens and repairs (R4, C1); False if there is no valid superblock: then nothing is
+        written, and only `format()` makes one. ENOTSUP for a store of another layout version or
+        medium size; EIO and ENODEV of the medium: try again, nothing is lost."""
+        if not self.superblocks.open():
+            return False
+        try:
+            self.staging.open()
+            self.counters.open()
+            self.values.open()
+        except OSError:
+            self.superblocks.valid = False
+            raise
+        if self.values.damaged or self.counters.lost:
+            self._tell("warning", {"code": "EBADMSG", "detail": "damaged records"})
+        return True
+
+    def format(self, confirmation: str = "") -> None:
+        """F: an empty store; sets, values, counters and floor are gone, ids go on above the old
+        ones. `confirmation` must be CONFIRMATION, or EPERM. ENOTSUP for what `open()` refuses:
+        another version's store is not ours to erase."""
+        if confirmation != CONFIRMATION:
+            raise HsxError(EPERM, "begin", "format erases everything: confirm it")
+        # F: superblocks first set aside, the older one first, and written last.
+        self.superblocks.set_aside()
+        self.staging.clear()
+        self.counters.clear()
+        self.values.clear()
+        self.superblocks.create()
+        self.open()
+
+    def poll(self, now: int) -> bool:
+        """One bounded piece of work: a saved value that is due, or a fold of the wear counters.
+        Whether there was any. Errors of the medium become warnings."""
+        if not self.valid:
+            return False
+        try:
+            if self.values.poll(now):
+                return True
+            if self.wear.due():
+                self.fold()
+                return True
+        except OSError as error:
+            self._tell("warning", {"errno": error.errno, "detail": "store write failed"})
+        return False
+
+    def fold(self) -> None:
+        """Writes the wear counters (one superblock write, R2) and reports a worn partition."""
+        self.superblocks.put(once=True)
+        at = self.wear.worn(self.superblocks.state.wear)
+        if at >= 0 and at != self._worn:
+            self._worn = at
+            name = self.layout.partitions()[at][0]
+            self._tell("warning", {"detail": "partition is worn", "partition": name})
+
+    def close(self) -> None:
+        """Saves what waits: before a soft reset or a planned power-off."""
+        if self.valid:
+            self.values.flush()
+
+    # ---- what there is ------------------------------------------------------------------------
+
+    def status(self) -> "dict[str, Any]":
+        """The superblock in words. ENODEV without a store."""
+        self.superblocks.require()
+        state = self.superblocks.state
+        return {
+            "generation": state.generation,
+            "active": BANK_NAMES[state.active],
+            "state": STATE_NAMES[state.states[state.active - 1]] if state.active else "none",
+            "attempts": state.attempts,
+            "floor": state.floor,
+            "trial": state.open,
+            "confirmed": state.ok,
+        }
+
+    def slots(self) -> "list[dict[str, Any]]":
+        """The two banks: name, active, state, digest, images. `images` is None for a bank whose
+        directory is not the set's. ENODEV without a store."""
+        return [self._slot(bank) for bank in (BANK_A, BANK_B)]
+
+    def _slot(self, bank: int) -> "dict[str, Any]":
+        self.superblocks.require()
+        state = self.superblocks.state
+        digest = state.digests[bank - 1]
+        images: "list[dict[str, Any]] | None" = []
+        if state.states[bank - 1]:
+            images = self._images(bank, digest)
+        return {
+            "bank": BANK_NAMES[bank],
+            "active": state.active == bank,
+            "state": STATE_NAMES[state.states[bank - 1]],
+            "digest": digest,
+            "images": images,
+        }
+
+    def _images(self, bank: int, digest: bytes) -> "list[dict[str, Any]] | None":
+        # A reader of its own: a staging may be using the other.
+        reader = BankReader(self._banks[bank - 1], self._chunk[: CHUNK // 2])
+        try:
+            reader.open(digest)
+        except HsxError as error:
+            if error.errno != EBADMSG:
+                raise
+            return None
+        found = []
+        for index in range(reader.count):
+            image = reader.image(index)
+            found.append({"name": image.name, "version": image.version, "length": image.length})
+        return found
+
+    def _tell(self, kind: str, data: "dict[str, Any]") -> None:
+        if self._emit is not None:
+            self._emit(kind, 0, data)
