@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""The store with one rule broken: what the harness must find, or the harness is broken.
+
+Each bug replaces methods of the store by ones that do it wrong, and names the scenarios that its
+rule is about, which are tried first.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from hsx.store.commit import Commit
+from hsx.store.saved_values import SavedValues
+from hsx.store.staging import Staging, StagingRecord
+from hsx.store.superblock import EMPTY, State, Superblocks
+from powercut.scenarios import Scenario
+
+Patch = tuple[type, str, Callable]
+
+
+def _crc_before_data() -> list[Patch]:
+    """The superblock, whose CRC makes a set count, is written before the set's bytes."""
+    stage, commit = Commit.stage, Commit.commit
+
+    def stage_and_commit(self: Commit, images: list) -> Staging:
+        staging = stage(self, images)
+        staging.verified = True
+        commit(self, staging)
+        staging.live = True
+        return staging
+
+    return [(Commit, "stage", stage_and_commit), (Commit, "commit", lambda self, staging: None)]
+
+
+def _progress_before_data() -> list[Patch]:
+    """R6: the staging record is written before the bytes that it speaks of."""
+    write = Staging.write
+
+    def record_first(self: Staging, index: int, offset: int, data: memoryview) -> None:
+        at = self.images[index].offset + offset
+        if at <= self.done:
+            self._record.write(self.bank, self._decl, self.digest, at + len(data))
+        write(self, index, offset, data)
+
+    return [(Staging, "write", record_first)]
+
+
+def _single_superblock() -> list[Patch]:
+    """There is one copy, written in place."""
+
+    def write(self: Superblocks, copy: int) -> None:
+        self.state.generation += 1
+        self.state.pack_into(self._raw, self._log2_size)
+        self._region.write(0, self._raw)
+        self._used = 0
+
+    def write_copies(self: Superblocks, copies: int) -> None:
+        write(self, 0)
+
+    return [(Superblocks, "_write", write), (Superblocks, "_write_copies", write_copies)]
+
+
+def _generation_not_raised() -> list[Patch]:
+    """R2: a copy gets the generation that the other has."""
+
+    def write(self: Superblocks, copy: int) -> None:
+        self.state.pack_into(self._raw, self._log2_size)
+        self._region.write(copy * 128, self._raw)
+        self._used = copy
+
+    return [(Superblocks, "_write", write)]
+
+
+def _attempt_after_trying() -> list[Patch]:
+    """R9: the attempt is counted when the apps have run, which a bad set never lets happen."""
+
+    def choose(self: Commit, hard: bool) -> int:
+        if self._on_trial() and self._state.attempts >= self._attempts:
+            self.revert()
+        return self._state.active
+
+    return [(Commit, "choose", choose)]
+
+
+def _not_declared() -> list[Patch]:
+    """R5: the inactive bank is overwritten while the superblock calls it confirmed."""
+
+    def declare(self: Commit, bank: int) -> None:
+        pass
+
+    def commit(self: Commit, staging: Staging) -> None:
+        self._state.states[staging.bank - 1] = EMPTY
+        original(self, staging)
+
+    original = Commit.commit
+    return [(Commit, "_declare", declare), (Commit, "commit", commit)]
+
+
+def _record_not_bound() -> list[Patch]:
+    """R6: a staging record of an earlier declaration counts."""
+
+    def counts(self: StagingRecord, state: State, bank: int) -> bool:
+        return self.bank == bank and state.active != bank and state.states[bank - 1] == EMPTY
+
+    def begin(self: Staging, counts: bool) -> None:
+        original(self, counts and self._record.digest == self.digest)
+
+    original = Staging.begin
+    return [(StagingRecord, "counts", counts), (Staging, "begin", begin)]
+
+
+def _confirm_once() -> list[Patch]:
+    """R2: confirm is written into one copy only."""
+
+    def confirm(self: Commit, floor: int = 0) -> None:
+        put = Superblocks.put
+        with mock.patch.object(Superblocks, "put", lambda s, once=False: put(s, True)):
+            original(self, floor)
+
+    original = Commit.confirm
+    return [(Commit, "confirm", confirm)]
+
+
+def _values_copied_back() -> list[Patch]:
+    """V3: a revert writes the values of before the trial into their slots again."""
+
+    def revert(self: Commit) -> None:
+        state = self._state
+        trial = state.open
+        values = self._values
+        stored = values.keys()
+        for key in stored:
+            state.open = 0
+            bits = values.restore(key)
+            state.open = trial
+            if bits is not None:
+                values.save(key, bits)
+        original(self)
+
+    original = Commit.revert
+    return [(Commit, "revert", revert)]
+
+
+def _no_v4() -> list[Patch]:
+    """V4: slots of a reverted trial stay until `ok` passes their tag."""
+    return [(SavedValues, "drop_rejected", lambda self: None)]
+
+
+def _no_r3() -> list[Patch]:
+    """R3: the copy in use is not read before the other is written."""
+    return [(Superblocks, "_in_use_is_good", lambda self: True)]
+
+
+def _no_r4() -> list[Patch]:
+    """R4: an opening repairs nothing."""
+
+    def open_only(self: Superblocks) -> bool:
+        with (
+            mock.patch.object(Superblocks, "_agree", lambda s: True),
+            mock.patch.object(Superblocks, "_write_copies", lambda s, copies: None),
+        ):
+            return original(self)
+
+    original = Superblocks.open
+    return [(Superblocks, "open", open_only)]
+
+
+_BUGS = {
+    "crc_before_data": (_crc_before_data, ("update",)),
+    "progress_before_data": (_progress_before_data, ("resume",)),
+    "single_superblock": (_single_superblock, ("confirm",)),
+    "generation_not_raised": (_generation_not_raised, ("confirm",)),
+    "attempt_after_trying": (_attempt_after_trying, ("revert_by_attempts",)),
+    "not_declared": (_not_declared, ("declare",)),
+    "record_not_bound": (_record_not_bound, ("restage",)),
+    "confirm_once": (_confirm_once, ("confirm",)),
+    "values_copied_back": (_values_copied_back, ("trial_value",)),
+    "no_v4": (_no_v4, ("trial_value",)),
+    "no_r3": (_no_r3, ("confirm", "update")),
+    "no_r4": (_no_r4, ("confirm", "update")),
+}
+NAMES = tuple(_BUGS)
+
+
+@contextmanager
+def seeded(name: str) -> Iterator[None]:
+    """The store has this bug inside."""
+    patches = [mock.patch.object(*patch) for patch in _BUGS[name][0]()]
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in reversed(patches):
+            patch.stop()
+
+
+def order(name: str, scenarios: list[Scenario]) -> list[Scenario]:
+    """The scenarios, those that the bug is about first."""
+    first = _BUGS[name][1]
+    return sorted(scenarios, key=lambda scenario: scenario.name not in first)

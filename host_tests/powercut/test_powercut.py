@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""A small edition of `run.py`: fewer places, every scenario, every seeded bug."""
+
+import pytest
+
+from powercut import bugs, run
+from powercut.medium import Medium, prefix
+from powercut.scenarios import SCENARIOS
+
+SEED = 5
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_no_cut_and_no_rotten_copy_breaks_the_invariant(scenario):
+    tally = run.run_scenario(scenario, 60, 300, SEED)
+    assert tally.lost == [], f"seed {SEED}"
+    assert tally.total() > 500
+
+
+@pytest.mark.parametrize("bug", bugs.NAMES)
+def test_a_seeded_bug_is_found(bug):
+    assert run.hunt(bug, 150, 500, SEED)
+
+
+def test_a_seeded_bug_is_taken_out_again():
+    for bug in bugs.NAMES:
+        with bugs.seeded(bug):
+            pass
+    run.Reference(SCENARIOS[0])
+
+
+def test_no_flipped_bit_of_superblocks_or_directories_starts_what_it_must_not():
+    assert run.run_damage(300)[1] == []
+
+
+def test_a_cut_case_leaves_the_same_cells_as_its_recorded_writes():
+    scenario = next(s for s in SCENARIOS if s.name == "confirm")
+    reference = run.Reference(scenario)
+    for at in range(reference.total):
+        for torn in ("old", "garbage"):
+            cells, _ = run.cut_run(reference, at, torn)
+            assert cells == prefix(reference.start, reference.log, at, torn)
+
+
+def test_a_case_runs_alone_by_its_id(capsys):
+    for case in ("update/b123/garbage", "update/w5/rot0/b7/old", "damage/random/3"):
+        assert run.main(["--case", case]) == 0
+    with bugs.seeded("confirm_once"):
+        assert run.main(["--case", "confirm/w1/rot0"]) == 1
+    assert "confirm/w1/rot0: shows" in capsys.readouterr().out
+
+
+def test_a_torn_byte_is_neither_old_nor_new():
+    part = Medium(bytearray(4), 1, "garbage")
+    with pytest.raises(run.PowerCut):
+        part.write(0, b"\xff\xff")
+    assert part.memory[0] == 0xFF
+    assert part.memory[1] not in (0, 0xFF)
