@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""The emulated board as `hsx.boot.wiring` sees it. No driver is touched before a function asks."""
+
+from micropython import const
+
+NAME = "qemu_m4"
+
+# Bytes of the heap that are set apart for task memory at boot.
+POOL = const(40 * 1024)
+
+# Devices that together are one FRAM region: (I2C address, size in bytes).
+FRAM = ((0x50, 65536), (0x51, 65536))
+
+
+def console():
+    """Where the boot log and the apps' text go: `write(buf)`, which never waits."""
+    from machine import UART
+
+    return UART(1)
+
+
+def sdcard():
+    """Block device of the SD card. Raises OSError ENODEV if there is none."""
+    from machine import SDCard
+
+    return SDCard()
+
+
+def mount_sdcard(root: str):
+    """Makes the files of the card's FAT volume readable below `root`. Raises OSError."""
+    import vfs
+
+    vfs.mount(vfs.VfsFat(sdcard()), root, readonly=True)
+
+
+def timer(period_ms: int, callback):
+    """A running soft timer; `deinit()` stops it."""
+    from machine import Timer
+
+    return Timer(-1, mode=Timer.PERIODIC, period=period_ms, callback=callback, hard=False)
+
+
+def i2c():
+    """The bus of the FRAM devices."""
+    from machine import I2C
+
+    return I2C(0)

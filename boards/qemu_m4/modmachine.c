@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Functions and names of module machine. This file is compiled as part of extmod/modmachine.c.
+
+#include "py/mphal.h"
+
+#include "boards/qemu_m4/modmachine.h"
+#include "boards/qemu_m4/reset.h"
+
+#define MICROPY_PY_MACHINE_EXTRA_GLOBALS \
+    { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&machine_pin_type) }, \
+    { MP_ROM_QSTR(MP_QSTR_Timer), MP_ROM_PTR(&qemu_timer_type) }, \
+    { MP_ROM_QSTR(MP_QSTR_SDCard), MP_ROM_PTR(&qemu_sdcard_type) }, \
+    { MP_ROM_QSTR(MP_QSTR_SOFT_RESET), MP_ROM_INT(RESET_SOFT) }, \
+    { MP_ROM_QSTR(MP_QSTR_PWRON_RESET), MP_ROM_INT(RESET_POWER_ON) }, \
+    { MP_ROM_QSTR(MP_QSTR_HARD_RESET), MP_ROM_INT(RESET_HARD) }, \
+    { MP_ROM_QSTR(MP_QSTR_FAULT_RESET), MP_ROM_INT(RESET_FAULT) }, \
+
+static void mp_machine_idle(void) {
+    mp_event_wait_indefinite();
+}
+
+__attribute__((noreturn)) static void mp_machine_reset(void) {
+    reset_now(RESET_HARD);
+}
+
+static mp_int_t mp_machine_reset_cause(void) {
+    return reset_cause();
+}
+
+// The emulated board has no number of its own: all of them answer with the board's name.
+static mp_obj_t mp_machine_unique_id(void) {
+    return mp_obj_new_bytes((const byte *)"qemu_m4", 8);
+}
+
+static mp_obj_t mp_machine_get_freq(void) {
+    return MP_OBJ_NEW_SMALL_INT(MPS2_CLOCK_HZ);
+}
+
+static void mp_machine_set_freq(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    (void)args;
+    mp_raise_NotImplementedError(MP_ERROR_TEXT("frequency is fixed"));
+}
+
+static void mp_machine_lightsleep(size_t n_args, const mp_obj_t *args) {
+    if (n_args == 0) {
+        wait_for_interrupt();
+    } else {
+        mp_hal_delay_ms((mp_uint_t)mp_obj_get_int(args[0]));
+    }
+}
+
+__attribute__((noreturn)) static void mp_machine_deepsleep(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    (void)args;
+    mp_raise_NotImplementedError(MP_ERROR_TEXT("no deep sleep"));
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+
+#include "boards/qemu_m4/reset.h"
+#include "boards/qemu_m4/mps2.h"
+
+#define KEPT_MAGIC (0x48535851u)
+
+typedef struct {
+    uint32_t magic; // anything else: the RAM has lost its content
+    uint32_t cause; // of the next start, if nothing says better
+    uint32_t handle;
+} kept_t;
+
+// Above the memory that the linker hands out, so that it is in no segment of the ELF file.
+extern volatile kept_t _kept;
+
+static reset_cause_t cause;
+
+void reset_init(void) {
+    if (_kept.magic == KEPT_MAGIC) {
+        cause = (reset_cause_t)_kept.cause;
+    } else {
+        cause = RESET_POWER_ON;
+        _kept.magic = KEPT_MAGIC;
+        _kept.handle = 0;
+    }
+    _kept.cause = RESET_HARD;
+}
+
+reset_cause_t reset_cause(void) {
+    return cause;
+}
+
+void reset_note_soft(void) {
+    cause = RESET_SOFT;
+}
+
+void reset_now(reset_cause_t next) {
+    _kept.cause = next;
+    __asm volatile ("dsb");
+    M4_AIRCR = M4_AIRCR_SYSRESETREQ;
+    for (;;) {
+    }
+}
+
+uint32_t reset_kept_handle(void) {
+    return _kept.handle;
+}
+
+void reset_keep_handle(uint32_t handle) {
+    _kept.handle = handle;
+}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""What was promised of the firmware and can be counted: instructions and bytes, never seconds."""
+
+import pytest
+
+from measure import bench, linker_map, node, record, size
+
+pytestmark = pytest.mark.target
+
+
+@pytest.fixture(scope="module")
+def measured(firmware, tmp_path_factory):
+    """All counted figures of the firmware."""
+    figures = size.objects(firmware.parent)
+    with node.MeasuringNode(firmware, tmp_path_factory.mktemp("measure")) as target:
+        counted, _ = node.count(target)
+        again, _ = node.count(target)
+        figures["native.stream_overhead"] = node.stream_overhead(target)
+    figures.update(counted)
+    figures["again"] = again["vm.m4_insns_per_op"]
+    return figures
+
+
+TARGETS = {**bench.TARGETS, **size.TARGETS}
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if not name.startswith("vm.host")])
+def test_the_firmware_keeps_its_budget(measured, name):
+    assert record.met(measured[name], TARGETS[name]), measured[name]
+
+
+def test_counting_twice_gives_the_same(measured):
+    assert measured["again"] == measured["vm.m4_insns_per_op"]
+
+
+def test_the_vm_is_faster_than_bytecode_that_needs_no_big_integers(measured):
+    assert measured["vm.m4_vs_micropython_small"] > 5
+
+
+def test_the_map_is_that_of_the_firmware(firmware):
+    core = [name for name in linker_map.read(firmware.with_suffix(".map")) if "native/" in name]
+    assert len(core) == len(size.CORE) + 1  # and the binding
