@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The node in MicroPython's unix port: one object is one process.
+
+`boards/sim` says what the program finds there. The node's console is the process's stderr; what
+a script prints is its stdout.
+"""
+
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+from ..errors import ToolError
+from .process import die_with_parent
+
+_CHUNK = 4096
+_RUN = "import boot, hsx\ntry:\n    hsx.run()\nexcept KeyboardInterrupt:\n    pass\n"
+
+
+def command(program: str | Path, script: str, sd: str | Path | None = None) -> list[str]:
+    """The command line that runs `script` with a card in the slot; `import boot` in the script
+    starts the node. Raises ToolError if program or card are missing."""
+    if not Path(program).is_file():
+        raise ToolError("no program", str(program), "Build it with 'make sim'.")
+    line = [str(Path(program).resolve()), "-c", script]
+    if sd is not None:
+        if not Path(sd).is_file():
+            raise ToolError("no SD card", str(sd), "Make one with 'hsxctl sdcard'.")
+        line.append(f"sd={Path(sd).resolve()}")
+    return line
+
+
+class UnixNode:
+    """Starts the node and lets it run; use it as a context manager, or call `close`.
+
+    `program`: what 'make sim' builds. `sd`: a file that is the SD card, None for an empty slot.
+    Raises ToolError if one of them is missing.
+    """
+
+    def __init__(self, program: str | Path, sd: str | Path | None = None) -> None:
+        self._process = subprocess.Popen(
+            command(program, _RUN, sd),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            # Ctrl-C in a terminal is ours to pass on, once.
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+        assert self._process.stderr is not None
+        self._console = self._process.stderr
+
+    def __enter__(self) -> "UnixNode":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def running(self) -> bool:
+        """False after `close`, or when the node ended by itself."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of the node's process."""
+        return self._process.pid
+
+    def read_console(self, timeout: float) -> bytes:
+        """Console bytes not yet read; waits up to `timeout` seconds for the first. b"" if none
+        came, or at the node's end."""
+        ready, _, _ = select.select([self._console], [], [], timeout)
+        return os.read(self._console.fileno(), _CHUNK) if ready else b""
+
+    def end(self, timeout: float = 5) -> bytes:
+        """Ctrl-C: the node stops its apps in order. Returns the rest of its console."""
+        if self.running:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            return self._process.communicate(timeout=timeout)[1]
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.communicate()[1]
+
+    def close(self) -> None:
+        """Ends the node at once. Calling it again does nothing."""
+        if self.running:
+            self._process.kill()
+            self._process.wait()
+        self._console.close()
