@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""`make bench`: how fast the VM is, into build/bench.json.
+
+On the M4 instructions are counted, in the firmware that ships; on the host it is a race within
+one run. `--diff` shows the change against the run before; `--programs` what each program costs.
+"""
+
+import argparse
+from pathlib import Path
+
+from measure import host, node, record
+
+RESULT = Path("build/bench.json")
+FOLDER = Path("build/measure")
+TARGETS: record.Targets = {
+    "vm.m4_insns_per_op": ("<=", 18),
+    "vm.m4_insns_per_op_mix": ("<=", 27),
+    "vm.m4_insns_per_op_locals": ("<=", 24),
+    "vm.host_vs_plain": (">=", 1.0),
+}
+
+
+def main() -> None:
+    """Measures, writes and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--firmware", type=Path, default=Path("build/qemu_m4/firmware.elf"))
+    parser.add_argument("--diff", action="store_true")
+    parser.add_argument("--programs", action="store_true")
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with node.MeasuringNode(options.firmware, FOLDER) as target:
+        figures, per_program = node.count(target)
+    figures.update(host.time(FOLDER))
+    before = record.write(RESULT, figures)
+    if options.programs:
+        print(record.table(per_program, {}), end="\n\n")
+    print(record.changes(before, figures) if options.diff else record.table(figures, TARGETS))
+    print(f"\n{RESULT}")
+
+
+if __name__ == "__main__":
+    main()

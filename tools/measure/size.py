@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""`make size`: how large the core is in the firmware that ships, into build/size.json.
+
+Bytes come from the linker's map, stack from the compiler's call graphs, and what a load takes of
+the heap from the running firmware. `--diff` shows the change against the run before.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from measure import linker_map, node, record
+from measure.call_graph import CallGraph
+
+RESULT = Path("build/size.json")
+FOLDER = Path("build/measure")
+CORE = ("crc32", "float16", "loader", "task", "vm")
+TARGETS: record.Targets = {
+    "native.text": ("<=", 12_288),
+    "native.static_ram": ("<=", 256),
+    "native.stream_overhead": ("<=", 1024),
+}
+
+
+def objects(build: Path) -> record.Figures:
+    """Bytes of flash and RAM that the linker gave the core, its binding and the package."""
+    linked = linker_map.read(build / "firmware.map")
+
+    def find(place: str) -> str:
+        return next(name for name in linked if name.endswith(f"/{place}.o"))
+
+    core = [find(f"native/{name}") for name in CORE]
+    library = linker_map.pulled(core, linked, "libgcc.a(")
+    binding = find("native/bindings/micropython")
+    figures: record.Figures = {
+        "native.text": sum(linked[name].flash for name in [*core, *library]),
+        "native.binding_text": linked[binding].flash,
+        "native.static_ram": sum(linked[name].ram for name in [*core, *library, binding]),
+        "frozen.bytes": linked[find("frozen_content")].flash,
+    }
+    for name, path in zip(CORE, core, strict=True):
+        figures[f"text.{name}"] = linked[path].flash
+    figures["text.libgcc"] = sum(linked[name].flash for name in library)
+    return figures
+
+
+def stack(build: Path) -> tuple[record.Figures, list[list[str]]]:
+    """The deepest stack of the core, and a row for each of its functions: bytes of its own frame,
+    bytes with what it calls, and the calls that need them."""
+    files = [build / "native" / f"{name}.ci" for name in CORE]
+    files.append(build / "shared/libc/string0.ci")
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing:
+        sys.exit(f"no {missing[0]}: remove {build} and run 'make firmware'")
+    graph = CallGraph(files)
+    own = CallGraph(files[:-1])
+    rows = [["function", "frame", "in all", "deepest call"]]
+    figures: record.Figures = {"native.max_stack": 0}
+    for function in sorted(own.frames):
+        chain = graph.deepest(function)
+        depth = graph.depth(chain)
+        if function.startswith("hsx_"):
+            figures["native.max_stack"] = max(figures["native.max_stack"], depth)
+        calls = " ".join(name.rpartition(":")[2] for name in chain[1:])
+        row = [function.rpartition(":")[2], str(graph.frames[function]), str(depth), calls]
+        rows.append(row)
+    unknown = graph.unknown()
+    if unknown:
+        rows.append(["unknown, counted as 0: " + " ".join(unknown)])
+    return figures, rows
+
+
+def main() -> None:
+    """Measures, writes and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, default=Path("build/qemu_m4"))
+    parser.add_argument("--diff", action="store_true")
+    options = parser.parse_args()
+    figures = objects(options.build)
+    frames, rows = stack(options.build)
+    figures.update(frames)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with node.MeasuringNode(options.build / "firmware.elf", FOLDER) as target:
+        figures["native.stream_overhead"] = node.stream_overhead(target)
+    before = record.write(RESULT, figures)
+    if options.diff:
+        print(record.changes(before, figures))
+    else:
+        print(record.columns(rows), record.table(figures, TARGETS), sep="\n\n")
+    print(f"\n{RESULT}")
+
+
+if __name__ == "__main__":
+    main()
