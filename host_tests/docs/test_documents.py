@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Documents are run: every `console` block does what it shows, every link leads somewhere."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(path: Path) -> list[str]:
+    return re.findall(r"^```console\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def dialogue(block: str) -> list[tuple[str, str]]:
+    """(command, what it shows) of a block."""
+    parts = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if blocks(p)], ids=lambda p: p.name)
+def test_console_blocks_show_what_happens(path, tmp_path):
+    for source in (ROOT / "tools/demo/apps").glob("*.mvasm"):
+        shutil.copy(source, tmp_path)
+    (tmp_path / "apps").mkdir()
+    tool = f"{sys.executable} -m hsxctl "
+    for block in blocks(path):
+        for command, shown in dialogue(block):
+            assert command.startswith("hsxctl "), command
+            done = subprocess.run(
+                tool + command.removeprefix("hsxctl "),
+                shell=True,
+                cwd=tmp_path,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60,
+            )
+            assert done.stdout == shown, command
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_readme_names_every_folder_that_a_newcomer_sees():
+    text = (ROOT / "README.md").read_text()
+    for folder in ("firmware/hsx/", "firmware/native/", "boards/", "tools/hsxctl/", "host_tests/"):
+        assert f"`{folder}`" in text
+
+
+def test_every_call_of_the_package_is_in_the_guide():
+    guide = (ROOT / "docs/repl.md").read_text()
+    source = (ROOT / "firmware/hsx/__init__.py").read_text()
+    calls = re.findall(r"^def (\w+)\(", source, re.MULTILINE)
+    for call in calls:
+        if call not in ("attach", "runtime"):  # the boot code's and the tests' business
+            assert f"`hsx.{call}(" in guide, call
