@@ -51,7 +51,7 @@ SPECIAL = {
     "os": {"transport", "boot", "store", "__init__"},
     "sys": {"boot", "console", "__init__"},
     "time": {"boot", "aio", "__init__"},
-    "gc": {"boot", "__init__"},
+    "gc": {"boot", "service", "__init__"},
     "asyncio": {"aio"},
     "machine": {"boot"},
 }

@@ -16,9 +16,11 @@ _HELP = """\
 Starts a node and shows its console (boot log and the apps' text) until Ctrl-C, which ends it.
 
 m4    the Cortex-M4 firmware in QEMU, with an SD card and FRAM from files; says how to connect to
-      its REPL. Needs qemu-system-arm and the firmware, which 'make firmware' builds.
-unix  the same package in MicroPython's unix port: faster, an SD card, no REPL and no FRAM. Needs
-      the program, which 'make sim' builds.
+      its REPL.
+unix  the same package in MicroPython's unix port: faster, an SD card, no REPL and no FRAM.
+
+Needs: qemu-system-arm and the firmware that 'make firmware' builds (m4), or the program that
+'make sim' builds (unix).
 
 example:
   hsxctl sim --sd card.img --fram fram.bin
