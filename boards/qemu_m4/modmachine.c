@@ -4,12 +4,15 @@
 #include "py/mphal.h"
 
 #include "boards/qemu_m4/modmachine.h"
+#include "boards/qemu_m4/moment.h"
 #include "boards/qemu_m4/reset.h"
 
 #define MICROPY_PY_MACHINE_EXTRA_GLOBALS \
     { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&machine_pin_type) }, \
     { MP_ROM_QSTR(MP_QSTR_Timer), MP_ROM_PTR(&qemu_timer_type) }, \
     { MP_ROM_QSTR(MP_QSTR_SDCard), MP_ROM_PTR(&qemu_sdcard_type) }, \
+    { MP_ROM_QSTR(MP_QSTR_power_off_after), MP_ROM_PTR(&moment_power_off_after_obj) }, \
+    { MP_ROM_QSTR(MP_QSTR_ctrl_c_after), MP_ROM_PTR(&moment_ctrl_c_after_obj) }, \
     { MP_ROM_QSTR(MP_QSTR_SOFT_RESET), MP_ROM_INT(RESET_SOFT) }, \
     { MP_ROM_QSTR(MP_QSTR_PWRON_RESET), MP_ROM_INT(RESET_POWER_ON) }, \
     { MP_ROM_QSTR(MP_QSTR_HARD_RESET), MP_ROM_INT(RESET_HARD) }, \

@@ -13,6 +13,15 @@
 // FPGAIO: free-running counter at the clock above, 32 bits, wraps after 171 s.
 #define MPS2_COUNTER MPS2_REG(0x40028018u)
 
+// CMSDK APB timer 0, counts down at the clock above.
+#define MPS2_TIMER_CTRL MPS2_REG(0x40000000u)
+#define MPS2_TIMER_CTRL_ON (1u << 0)
+#define MPS2_TIMER_CTRL_INT (1u << 3)
+#define MPS2_TIMER_VALUE MPS2_REG(0x40000004u)
+#define MPS2_TIMER_RELOAD MPS2_REG(0x40000008u)
+#define MPS2_TIMER_INTCLEAR MPS2_REG(0x4000000Cu)
+#define MPS2_TIMER_IRQ (8)
+
 // SBCon I2C: pins are set and cleared by mask, open drain; reading gives the levels.
 #define MPS2_I2C_READ MPS2_REG(0x4002A000u)
 #define MPS2_I2C_SET MPS2_REG(0x4002A000u)
@@ -61,6 +70,7 @@ typedef struct {
 #define M4_MPU_RASR_CLOSED_1K (1u << 28 | 9u << 1 | 1u) // no access, no execution
 
 // Interrupt priorities, lower is more urgent. Soft timers run in PendSV, below all drivers.
+#define PRIORITY_MOMENT (0x00)
 #define PRIORITY_SYSTICK (0x20)
 #define PRIORITY_UART (0x40)
 #define PRIORITY_PENDSV (0xF0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 #include "boards/qemu_m4/reset.h"
+#include "boards/qemu_m4/moment.h"
 #include "boards/qemu_m4/mps2.h"
 
 #define KEPT_MAGIC (0x48535851u)
@@ -9,6 +10,7 @@ typedef struct {
     uint32_t magic; // anything else: the RAM has lost its content
     uint32_t cause; // of the next start, if nothing says better
     uint32_t handle;
+    uint32_t moment;
 } kept_t;
 
 // Above the memory that the linker hands out, so that it is in no segment of the ELF file.
@@ -23,6 +25,7 @@ void reset_init(void) {
         cause = RESET_POWER_ON;
         _kept.magic = KEPT_MAGIC;
         _kept.handle = 0;
+        _kept.moment = 0;
     }
     _kept.cause = RESET_HARD;
 }
@@ -37,6 +40,7 @@ void reset_note_soft(void) {
 
 void reset_now(reset_cause_t next) {
     _kept.cause = next;
+    _kept.moment = moment_left();
     __asm volatile ("dsb");
     M4_AIRCR = M4_AIRCR_SYSRESETREQ;
     for (;;) {
@@ -49,4 +53,12 @@ uint32_t reset_kept_handle(void) {
 
 void reset_keep_handle(uint32_t handle) {
     _kept.handle = handle;
+}
+
+uint32_t reset_kept_moment(void) {
+    return _kept.moment;
+}
+
+void reset_keep_moment(uint32_t ticks) {
+    _kept.moment = ticks;
 }

@@ -29,4 +29,8 @@ __attribute__((noreturn)) void reset_now(reset_cause_t cause);
 uint32_t reset_kept_handle(void);
 void reset_keep_handle(uint32_t handle);
 
+// Ticks until a moment that a reset must not take away: 0 if none. See moment.
+uint32_t reset_kept_moment(void);
+void reset_keep_moment(uint32_t ticks);
+
 #endif

@@ -13,6 +13,7 @@ enum {
     SYS_SEEK = 0x0A,
     SYS_FLEN = 0x0C,
     SYS_GET_CMDLINE = 0x15,
+    SYS_EXIT = 0x18,
 };
 
 static int call(uint32_t operation, void *block) {
@@ -58,4 +59,10 @@ int semihost_write(int handle, uint32_t offset, const uint8_t *buf, size_t len) 
 int semihost_arguments(char *buf, size_t size) {
     uint32_t block[] = {(uint32_t)buf, size};
     return call(SYS_GET_CMDLINE, block);
+}
+
+void semihost_exit(void) {
+    call(SYS_EXIT, (void *)0x20026); // ADP_Stopped_ApplicationExit
+    for (;;) {
+    }
 }

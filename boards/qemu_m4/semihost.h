@@ -25,4 +25,7 @@ int semihost_write(int handle, uint32_t offset, const uint8_t *buf, size_t len);
 // The arguments that the host gave the machine, joined by spaces; 0, or -1 if they do not fit.
 int semihost_arguments(char *buf, size_t size);
 
+// Ends the emulator at once.
+__attribute__((noreturn)) void semihost_exit(void);
+
 #endif

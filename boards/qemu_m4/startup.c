@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "boards/qemu_m4/moment.h"
 #include "boards/qemu_m4/mps2.h"
 #include "boards/qemu_m4/reset.h"
 #include "boards/qemu_m4/ticks.h"
@@ -35,6 +36,7 @@ void Reset_Handler(void) {
     reset_init();
     uart_init();
     ticks_init();
+    moment_init();
     main();
     reset_now(RESET_FAULT);
 }
@@ -104,6 +106,7 @@ __attribute__((used, section(".vectors"))) static const void *const vectors[16 +
     [16 + 3] = uart_irq_handler,
     [16 + 4] = uart_irq_handler,
     [16 + 5] = uart_irq_handler,
+    [16 + MPS2_TIMER_IRQ] = moment_irq_handler,
     [16 + 18] = uart_irq_handler, // UART3
     [16 + 19] = uart_irq_handler,
     [16 + 20] = uart_irq_handler, // UART4

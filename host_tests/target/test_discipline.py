@@ -213,9 +213,9 @@ def test_an_idle_second_of_the_timer_takes_no_heap(started):
 
 
 def heap(repl):
-    """Bytes in use; the least of three, because the collector takes what an old call left on the
-    stack for a pointer."""
-    return min(int(repl.run("heap()")) for _ in range(3))
+    """Bytes in use; the least of twelve, because the collector takes what an old call or a poll
+    left on the stack for a pointer: two or three blocks more, for some readings in a row."""
+    return min(int(repl.run("heap()")) for _ in range(12))
 
 
 def test_a_thousand_loads_with_all_that_can_go_wrong_leave_heap_and_arenas_as_they_were(started):

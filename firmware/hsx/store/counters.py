@@ -39,8 +39,8 @@ class Counters:
         self._opened = False
         self.lost = 0
         for at in range(self._count):
-            first = self._read(at, 0, self._record)
-            second = self._read(at, 1, self._other)
+            first = self.read(at, 0, self._record)
+            second = self.read(at, 1, self._other)
             if first == second and (first >= 0 or blank(self._other)):
                 # Equal; or free: an enrolment that was cut in its first record leaves the second
                 # blank, and no command of that key has acted.
@@ -69,7 +69,7 @@ class Counters:
         if self.lost:
             raise HsxError(EACCES, "begin", "a counter is lost")
         for at in range(self._count):
-            if self._read(at, 0, self._record) < 0 and self._read(at, 1, self._other) < 0:
+            if self.read(at, 0, self._record) < 0 and self.read(at, 1, self._other) < 0:
                 self._write(at, key, counter)
                 return
         raise HsxError(ENOSPC, "begin", "no room for another counter")
@@ -107,11 +107,12 @@ class Counters:
         """The place of a key, its record in `_record`; -1 if it has none."""
         for at in range(self._count):
             for copy in (0, 1):
-                if self._read(at, copy, self._record) >= 0 and self._record[:ID] == key:
+                if self.read(at, copy, self._record) >= 0 and self._record[:ID] == key:
                     return at
         return -1
 
-    def _read(self, at: int, copy: int, buf: bytearray) -> int:
-        """A record's counter, -1 if it does not count."""
+    def read(self, at: int, copy: int, buf: bytearray) -> int:
+        """Reads record `copy` of place `at` into `buf` (16 bytes, the key's id in front); its
+        counter, -1 if it does not count."""
         self._region.readinto((2 * at + copy) * _RECORD, buf)
         return struct.unpack_from("<I", buf, ID)[0] if sealed(buf) else -1

@@ -76,6 +76,21 @@ class SavedValues:
         """The keys that have a value."""
         return [key for key in self._keys if key and self.restore(key) is not None]
 
+    def slots(self, at: int) -> "list[tuple[int, int, int, int, bool, bool] | None]":
+        """What stands in place `at`, slot by slot: key, bits, seq, tag, accepted or not (V2), the
+        value or not; None for a slot that does not count."""
+        current = self._load(at)
+        found: "list[tuple[int, int, int, int, bool, bool] | None]" = []
+        for slot in range(_SLOTS):
+            key = self._slot_key(slot)
+            if key:
+                seq, tag = self._field(slot, 4, 4), self._field(slot, 8, 4)
+                bits = self._field(slot, 2, 2)
+                found.append((key, bits, seq, tag, self._accepted(slot), slot == current))
+            else:
+                found.append(None)
+        return found
+
     # ---- saving -------------------------------------------------------------------------------
 
     def change(self, key: int, bits: int, now: int, debounce_ms: int = 0) -> None:

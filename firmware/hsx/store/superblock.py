@@ -201,8 +201,8 @@ class Superblocks:
         `read_copy`."""
         first = read_copy(self._region, 0, self._raw, self._log2_size)
         second = read_copy(self._region, 1, self._seen, self._log2_size)
-        first = max(first, _aside(self._raw))
-        second = max(second, _aside(self._seen))
+        first = max(first, aside(self._raw))
+        second = max(second, aside(self._seen))
         self.valid = False
         raw = self._raw
         for at in range(SIZE):
@@ -226,7 +226,7 @@ class Superblocks:
         self.valid = True
 
 
-def _aside(buf: bytearray) -> int:
+def aside(buf: bytearray) -> int:
     """The generation that a copy set aside keeps, or -1."""
     if buf[:4] != _FORMATTING or not sealed(buf):
         return -1
