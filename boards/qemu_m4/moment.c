@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// CMSDK timer 0 counts down at the board's clock. When the emulator derives time from instructions
+// (-icount), the same number of ticks is the same instruction in every run.
+
+#include "py/runtime.h"
+
+#include "boards/qemu_m4/moment.h"
+#include "boards/qemu_m4/mps2.h"
+#include "boards/qemu_m4/reset.h"
+#include "boards/qemu_m4/semihost.h"
+
+static volatile bool ctrl_c; // what the moment brings: Ctrl-C, or the end of power
+
+static void set(uint32_t ticks) {
+    MPS2_TIMER_CTRL = 0;
+    MPS2_TIMER_INTCLEAR = 1;
+    if (ticks > 0) {
+        MPS2_TIMER_RELOAD = 0;
+        MPS2_TIMER_VALUE = ticks;
+        MPS2_TIMER_CTRL = MPS2_TIMER_CTRL_ON | MPS2_TIMER_CTRL_INT;
+    }
+}
+
+void moment_init(void) {
+    M4_NVIC_IPR[MPS2_TIMER_IRQ] = PRIORITY_MOMENT;
+    M4_NVIC_ISER = 1u << MPS2_TIMER_IRQ;
+    set(reset_kept_moment());
+    reset_keep_moment(0);
+}
+
+uint32_t moment_left(void) {
+    return ctrl_c || MPS2_TIMER_CTRL == 0 ? 0 : MPS2_TIMER_VALUE;
+}
+
+void moment_irq_handler(void) {
+    set(0);
+    if (!ctrl_c) {
+        // No file is closed and no queue is drained: the machine stops where it is.
+        semihost_exit();
+    }
+    mp_sched_keyboard_interrupt();
+}
+
+static mp_obj_t begin(mp_obj_t ticks_in, bool then_ctrl_c) {
+    mp_int_t ticks = mp_obj_get_int(ticks_in);
+    if (ticks < 0) {
+        mp_raise_ValueError(MP_ERROR_TEXT("ticks must not be negative"));
+    }
+    ctrl_c = then_ctrl_c;
+    // Milliseconds begin here, so that their interrupts fall on the same instructions each time.
+    M4_SYST_CVR = 0;
+    set((uint32_t)ticks);
+    return mp_const_none;
+}
+
+static mp_obj_t power_off_after(mp_obj_t ticks) {
+    return begin(ticks, false);
+}
+MP_DEFINE_CONST_FUN_OBJ_1(moment_power_off_after_obj, power_off_after);
+
+static mp_obj_t ctrl_c_after(mp_obj_t ticks) {
+    return begin(ticks, true);
+}
+MP_DEFINE_CONST_FUN_OBJ_1(moment_ctrl_c_after_obj, ctrl_c_after);
