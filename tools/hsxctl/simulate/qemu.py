@@ -35,9 +35,12 @@ class QemuNode:
 
     `firmware`: the ELF file. `sd`: a file that is the SD card, None for an empty slot. `fram`: a
     file of FRAM_SIZE bytes, made if missing, None for a board without FRAM. `icount`: virtual
-    time by instructions, 2**icount ns each; None: real time.
+    time by instructions, 2**icount ns each; None: real time. `link`: one end of a connected pair
+    of sockets, the REPL's line instead of a pty: for programs that start many machines, as QEMU
+    takes up to a second before it reads from a pty. It is closed here.
 
-    `repl`, `console`, `uart2` are pty paths. Raises ToolError if the machine does not start.
+    `repl`, `console`, `uart2` are pty paths, `repl` is "" with a `link`. Raises ToolError if the
+    machine does not start.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class QemuNode:
         sd: str | Path | None = None,
         fram: str | Path | None = None,
         icount: int | None = None,
+        link: socket.socket | None = None,
     ) -> None:
         if shutil.which(QEMU) is None:
             raise ToolError(f"{QEMU} is not installed", remedy="Run 'make setup'.")
@@ -54,7 +58,8 @@ class QemuNode:
         command = _machine(firmware, sd, fram, icount)
         console, their_console = socket.socketpair()
         self._control, their_control = socket.socketpair()
-        theirs = [their_console.fileno(), their_control.fileno()]
+        sockets = [their_console, their_control, *([link] if link else [])]
+        theirs = [end.fileno() for end in sockets]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the node
         self._process = subprocess.Popen(
             command + _ports(*theirs),
@@ -65,17 +70,17 @@ class QemuNode:
             pass_fds=theirs,
             preexec_fn=_die_with_parent,
         )
-        their_console.close()
-        their_control.close()
+        for end in sockets:
+            end.close()
         self._console = Console(console)
         self.console = self._console.path
         self._held: list[int] = []
         try:
-            ports = self._read_ports()
-            self.repl, self.uart2 = ports["repl"], ports["uart2"]
+            ports = self._read_ports(1 if link else 2)
+            self.repl, self.uart2 = ports.get("repl", ""), ports["uart2"]
             self._await_start()
             # QEMU looks only once a second whether a closed pty was opened; this keeps them open.
-            for path in (self.repl, self.uart2):
+            for path in ports.values():
                 self._held.append(os.open(path, os.O_RDWR | os.O_NOCTTY))
         except BaseException:
             self.kill()
@@ -110,6 +115,14 @@ class QemuNode:
         """Reads up to the end of the line with `text`; ToolError if it does not come."""
         return self._console.wait(text, timeout)
 
+    def wait_off(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds for the machine to end by itself; whether it did."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def kill(self) -> None:
         """Cuts the power: nothing in the machine or the emulator gets to finish anything."""
         self._end(signal.SIGKILL)
@@ -135,14 +148,14 @@ class QemuNode:
         self._process.stdout.close()
         self._errors.close()
 
-    def _read_ports(self) -> dict[str, str]:
+    def _read_ports(self, count: int) -> dict[str, str]:
         ports: dict[str, str] = {}
         assert self._process.stdout is not None
         for line in self._process.stdout:
             match = _PTY_LINE.search(line)
             if match:
                 ports[match[2]] = match[1]
-            if len(ports) == 2:
+            if len(ports) == count:
                 return ports
         raise self._failed()
 
@@ -190,12 +203,12 @@ def _machine(
     return command + ["-semihosting-config", semihosting]
 
 
-def _ports(console: int, control: int) -> list[str]:
+def _ports(console: int, control: int, repl: int | None = None) -> list[str]:
     """UARTs 0 to 2 and QEMU's own control port; the numbers are open sockets."""
     devices = (
         f"socket,id=control,fd={control}",
         f"socket,id=console,fd={console}",
-        "pty,id=repl",
+        "pty,id=repl" if repl is None else f"socket,id=repl,fd={repl}",
         "pty,id=uart2",
     )
     options = ["-mon", "chardev=control,mode=control"]
