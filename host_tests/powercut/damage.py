@@ -13,7 +13,8 @@ from hsx.store.layout import COPY
 from hsx.store.store import Store
 from powercut.invariant import Broken, View, contents
 from powercut.medium import Medium
-from powercut.scenarios import ATTEMPTS, SCENARIOS, SETS, SMALL
+from powercut.scenarios import SCENARIOS, SMALL
+from powercut.world import ATTEMPTS, SETS
 
 _STATES = ("rollback", "confirm", "trial_value")  # both confirmed; on trial; on trial
 _DIRECTORY = 16 + 3 * 112  # bytes of the longer one
@@ -72,7 +73,7 @@ def _check(cells: bytearray, view: View, exactly: bool) -> None:
     try:
         if not store.open():
             raise Broken("a superblock copy is good, and there is no store")
-        bank = store.commit.boot(True)
+        bank = boot(store, True)
         started = contents(store, part, bank) if bank else None
         values = {store.values.restore(key) for key in (1, 2, 3, 4)}
     except (OSError, ArithmeticError, LookupError, ValueError, TypeError) as error:

@@ -16,7 +16,8 @@ from hsx.store.layout import Layout
 from hsx.store.store import STATE_NAMES, Store
 from hsx.store.superblock import CONFIRMED, REVERTED, TRIAL
 from powercut.medium import Medium
-from powercut.scenarios import ATTEMPTS, KEY, SETS, Scenario, World
+from powercut.scenarios import Scenario
+from powercut.world import ATTEMPTS, KEY, SETS, World
 
 
 class Broken(Exception):
@@ -129,7 +130,7 @@ def check_reset(memory: bytearray, layout: Layout, expected: Expected) -> Outcom
 
 def _check_boot(store: Store, part: Medium, view: View) -> None:
     before = store.superblocks.state.attempts
-    bank = store.commit.boot(True)
+    bank = boot(store, True)
     state = store.superblocks.state
     started = contents(store, part, bank) if bank else None
     if started != view.boots:

@@ -47,7 +47,8 @@ from powercut.invariant import (  # noqa: E402
     check_reset,
 )
 from powercut.medium import TORN, Medium, prefix  # noqa: E402
-from powercut.scenarios import ATTEMPTS, SCENARIOS, Scenario, World  # noqa: E402
+from powercut.scenarios import SCENARIOS, Scenario  # noqa: E402
+from powercut.world import ATTEMPTS, World  # noqa: E402
 
 NO_STORE = ("no store",)
 

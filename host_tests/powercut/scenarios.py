@@ -4,96 +4,19 @@
 A scenario arranges a medium, then takes its steps; between two steps the store answers its caller.
 """
 
-import binascii
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
-from hsx.store.bank import Image
 from hsx.store.layout import COPY, Layout, layout_of
-from hsx.store.store import CONFIRMATION, Store
+from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
+from powercut.world import KEY, World
+
+Result = TypeVar("Result")
 
 SMALL = Layout(12, 2, 4, 0x400)
 SMALL.progress = 128
 LARGE = layout_of(0x8000)
-ATTEMPTS = 3
-KEY = b"trusted1"
-
-# Sets by name: epoch, and the bytes of their images. "one" and "two" share an image.
-SETS = {
-    "one": (1, [bytes(range(101)), b"shared " * 20]),
-    "two": (2, [bytes(range(120, 10, -1)), b"shared " * 20, b"more" * 9]),
-    "three": (3, [b"\xa5" * 250, bytes(range(90))]),
-    # As many images as "two": its first byte stands where that of "two" stood.
-    "four": (3, [b"\x5a" * 130, bytes(range(60)), b"tail" * 5]),
-    "large": (4, [bytes(n * k % 251 for n in range(1500 + 700 * k)) for k in (1, 2, 3)]),
-}
-
-
-def images(name: str) -> list[Image]:
-    """The directory entries of a set, made anew."""
-    epoch, parts = SETS[name]
-    found = []
-    for number, data in enumerate(parts):
-        sha = hashlib.sha256(data).digest()
-        image = Image(f"{name}{number}", len(data), binascii.crc32(data), sha)
-        image.epoch = epoch
-        found.append(image)
-    return found
-
-
-class World:
-    """A node's store that is running on `part`."""
-
-    def __init__(self, part: Medium, layout: Layout) -> None:
-        self.part = part
-        self.layout = layout
-        self.tries: dict[str, int] = {}  # how often a set on trial was started by a hard reset
-        self.store = self._store()
-        self.store.open()
-
-    def _store(self) -> Store:
-        return Store(self.part, attempts=ATTEMPTS, layout=self.layout)
-
-    def reset(self, hard: bool = True) -> int:
-        """A reset: what is in RAM is gone. The bank that boots."""
-        self.store = self._store()
-        return self.store.commit.boot(hard) if self.store.open() else 0
-
-    def crash(self) -> None:
-        """A hard reset, after which the set that boots at once resets the node again."""
-        bank = self.reset()
-        state = self.store.superblocks.state
-        if bank and state.states[bank - 1] == 1:
-            name = str(state.open)
-            self.tries[name] = self.tries.get(name, 0) + 1
-            assert self.tries[name] <= ATTEMPTS, "a trial set started more often than allowed"
-
-    def stage(self, name: str, part: float = 1.0, size: int = 37) -> None:
-        """Stages a set, or the first `part` of each image, in chunks of `size`; later pieces
-        first within an image, as blocks may come."""
-        commit = self.store.commit
-        self.staging = commit.stage(images(name))
-        for _ in self.staging.carry_over():
-            pass
-        for index, data in enumerate(SETS[name][1]):
-            start = self.staging.resume_at(index)
-            end = int(len(data) * part)
-            starts = list(range(start, end, size))
-            for pair in range(0, len(starts), 2):
-                for at in reversed(starts[pair : pair + 2]):
-                    piece = memoryview(data)[at : min(at + size, end)]
-                    self.staging.write(index, at, piece)
-
-    def push(self, name: str) -> None:
-        """Stages a whole set and commits it."""
-        self.stage(name)
-        self.store.commit.commit(self.staging)
-
-    def confirmed(self, name: str, floor: int = 0) -> None:
-        self.push(name)
-        self.store.commit.confirm(floor)
-
 
 Step = Callable[[World], object]
 
@@ -204,11 +127,11 @@ def _revert(world: World) -> None:
 
 
 def _rollback(world: World) -> None:
-    world.store.commit.rollback()
+    finish(world.store.commit.rollback())
 
 
 def _reject(world: World) -> None:
-    world.store.commit.reject(world.store.superblocks.state.active)
+    finish(world.store.commit.reject(world.store.superblocks.state.active))
 
 
 def _advance(world: World) -> None:
