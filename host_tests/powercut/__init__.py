@@ -5,7 +5,6 @@
 statement of what must hold afterwards, `bugs` the store with one rule left out, `run` goes through
 all of it: `python host_tests/powercut/run.py`, or `--case ID` for one case.
 
-"Reboot" here is new Store objects on the same medium, `Store.open()`, the decision
-`Commit.boot(hard)` and the check of the whole bank: what the boot path of the node calls. That
-path itself, and the emulated target, are not part of this.
+"Reboot" here is new Store objects on the same medium, `Store.open()`, then `Commit.choose(hard)`
+and `Commit.run()` with the check of the whole bank: what the boot path of the node calls.
 """

@@ -14,7 +14,7 @@ from hsx.store.store import Store
 from powercut.invariant import Broken, View, contents
 from powercut.medium import Medium
 from powercut.scenarios import SCENARIOS, SMALL
-from powercut.world import ATTEMPTS, SETS
+from powercut.world import ATTEMPTS, SETS, boot
 
 _STATES = ("rollback", "confirm", "trial_value")  # both confirmed; on trial; on trial
 _DIRECTORY = 16 + 3 * 112  # bytes of the longer one

@@ -17,7 +17,7 @@ from hsx.store.store import STATE_NAMES, Store
 from hsx.store.superblock import CONFIRMED, REVERTED, TRIAL
 from powercut.medium import Medium
 from powercut.scenarios import Scenario
-from powercut.world import ATTEMPTS, KEY, SETS, World
+from powercut.world import ATTEMPTS, KEY, SETS, World, boot
 
 
 class Broken(Exception):

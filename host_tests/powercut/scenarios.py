@@ -4,15 +4,12 @@
 A scenario arranges a medium, then takes its steps; between two steps the store answers its caller.
 """
 
-from collections.abc import Callable, Generator
-from typing import TypeVar
+from collections.abc import Callable
 
 from hsx.store.layout import COPY, Layout, layout_of
 from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
-from powercut.world import KEY, World
-
-Result = TypeVar("Result")
+from powercut.world import KEY, World, finish
 
 SMALL = Layout(12, 2, 4, 0x400)
 SMALL.progress = 128

@@ -9,8 +9,13 @@ from hsx.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import TypeVar
+
     from hsx.store.layout import Layout
     from hsx.store.region import Region
+
+    Result = TypeVar("Result")
 
 ATTEMPTS = 3
 KEY = b"trusted1"
@@ -38,6 +43,22 @@ def images(name: str) -> "list[Image]":
     return found
 
 
+def finish(steps: "Generator[None, None, Result]") -> "Result":
+    """Takes all steps of a piece of work; what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def boot(store: Store, hard: bool) -> int:
+    """What the boot path does with an open store, the images being read and not run. The bank that
+    boots."""
+    commit = store.commit
+    return finish(commit.run(commit.choose(hard), lambda reader: reader.check_all(False)))
+
+
 class World:
     """A node's store that is running on `part`."""
 
@@ -54,7 +75,7 @@ class World:
     def reset(self, hard: bool = True) -> int:
         """A reset: what is in RAM is gone. The bank that boots."""
         self.store = self._store()
-        return self.store.commit.boot(hard) if self.store.open() else 0
+        return boot(self.store, hard) if self.store.open() else 0
 
     def crash(self) -> None:
         """A hard reset, after which the set that boots at once resets the node again."""

@@ -3,7 +3,8 @@ from hsx.store.layout import COPY
 from hsx.store.region import SubRegion
 from hsx.store.wear import FOLD, Wear
 from powercut.medium import Medium
-from powercut.scenarios import SETS, SMALL, World, _one
+from powercut.scenarios import SMALL, _one
+from powercut.world import SETS, World
 
 
 def regions():

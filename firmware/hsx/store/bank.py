@@ -200,12 +200,10 @@ class BankReader:
         if crc != image.crc or (digester is not None and digester.digest() != image.sha256):
             raise HsxError(EBADMSG, "verify", "image in the bank is damaged")
 
-    def verify(self, digest: "bytes | None", deep: bool) -> "Iterator[None]":
-        """Checks directory and images, one chunk a step. EBADMSG for a set that is not whole."""
-        self.open(digest)
+    def check_all(self, deep: bool) -> "Iterator[None]":
+        """Checks every image of an open bank, as `check`."""
         for index in range(self.count):
-            for _ in self.check(self.image(index), deep):
-                yield
+            yield from self.check(self.image(index), deep)
 
 
 class ImageSource:

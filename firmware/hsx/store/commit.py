@@ -20,7 +20,7 @@ the medium broke off has happened or not, as after a power cut (R3).
 
 from micropython import const
 
-from ..errors import EBADMSG, EBUSY, ENOENT, EPERM, HsxError
+from ..errors import EBADMSG, EBUSY, EIO, ENODEV, ENOENT, EPERM, HsxError
 from .bank import BankReader, BankWriter
 from .staging import Staging, StagingRecord
 from .superblock import (
@@ -36,14 +36,19 @@ from .superblock import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from .bank import Image
     from .region import Region
     from .saved_values import SavedValues
     from .superblock import State, Superblocks
 
+    Load = Callable[[BankReader], Iterator[None]]
+
 ATTEMPTS = const(3)  # hard resets that a trial may see before it is reverted
+
+_TRIES = const(3)  # of a set on a medium that fails
+_DAMAGE = (EBADMSG, EPERM, ENOENT)  # why a bank may not boot; anything else is the medium's
 
 _DECLARE = const(0)
 _COMMIT = const(1)
@@ -111,28 +116,29 @@ class Commit:
         return self._state.active != NONE and self._bank_state(self._state.active) == TRIAL
 
     def reader(self, bank: int) -> BankReader:
-        """The bank's reader with its directory open; EBADMSG if that is not the committed set's,
-        ENOENT for no bank."""
+        """R9, all but the images themselves: the reader of a bank that may boot, its directory
+        open. ENOENT for no bank; EBADMSG if its state is neither trial nor confirmed, or the
+        directory not the committed set's; EPERM below the epoch floor."""
         if bank == NONE:
-            raise HsxError(ENOENT, "begin", "no set is active")
+            raise HsxError(ENOENT, "boot", "no set is active")
+        if self._bank_state(bank) not in (TRIAL, CONFIRMED):
+            raise HsxError(EBADMSG, "boot", "bank is neither on trial nor confirmed")
         reader = self._readers[bank - 1]
         reader.open(self._state.digests[bank - 1])
+        if reader.epoch < self._state.floor:
+            raise HsxError(EPERM, "boot", "epoch is below the floor")
         return reader
 
-    def fits(self, bank: int) -> bool:
-        """R9: whether a bank may boot: state, digest, epoch and the CRC of every image. EIO and
+    def _fits(self, bank: int) -> "Generator[None, None, bool]":
+        """R9, one chunk a step: whether a bank may boot, the CRC of every image included. EIO and
         ENODEV go on: a read error is not damage."""
-        if bank == NONE or self._bank_state(bank) not in (TRIAL, CONFIRMED):
-            return False
         try:
-            reader = self._readers[bank - 1]
-            for _ in reader.verify(self._state.digests[bank - 1], False):
-                pass
+            yield from self.reader(bank).check_all(False)
         except HsxError as error:
-            if error.errno != EBADMSG:
+            if error.errno not in _DAMAGE:
                 raise
             return False
-        return reader.epoch >= self._state.floor
+        return True
 
     # ---- boot ---------------------------------------------------------------------------------
 
@@ -149,9 +155,31 @@ class Commit:
             self._superblocks.put(once=True)
         return state.active
 
-    def reject(self, bank: int) -> int:
-        """The active `bank` does not verify, or its apps fault: R9 and R10 say what is next. The
-        bank to try instead, or NONE: then a confirmed set stays as it is, and nothing runs."""
+    def run(self, bank: int, load: "Load") -> "Generator[None, None, int]":
+        """Loads the set of `bank`, in steps, or the one that R9 and R10 put in its place when it
+        is not whole or will not start; returns the bank that is loaded, or NONE.
+
+        `load(reader)` reads every image of an open bank, in steps, and checks what it reads; what
+        it raises means that this set can't run, but for EIO and ENODEV: a read error is not
+        damage (R9). It is tried again, and then goes on to the caller; nothing is written."""
+        failures = 0
+        while bank != NONE:
+            try:
+                yield from load(self.reader(bank))
+                return bank
+            except OSError as error:
+                if error.errno not in (EIO, ENODEV):
+                    bank = yield from self.reject(bank)
+                    continue
+                failures += 1
+                if failures == _TRIES:
+                    raise
+        return NONE
+
+    def reject(self, bank: int) -> "Generator[None, None, int]":
+        """The active `bank` is not whole, or its apps fault: R9 and R10 say what is next. In
+        steps; returns the bank to try instead, or NONE: then a confirmed set stays as it is, and
+        nothing runs."""
         state = self._state
         if bank != state.active or bank == NONE:
             return state.active
@@ -159,20 +187,13 @@ class Commit:
             self.revert()
             return state.active
         other = self._other(bank)
-        if self._bank_state(other) != CONFIRMED or not self.fits(other):
+        if self._bank_state(other) != CONFIRMED or not (yield from self._fits(other)):
             return NONE
         # R10: no ping-pong.
         state.states[bank - 1] = after(_REJECT, CONFIRMED)
         state.active = other
         self._superblocks.put()
         return other
-
-    def boot(self, hard: bool) -> int:
-        """The bank that boots, checked whole before any app starts (R9), or NONE."""
-        bank = self.choose(hard)
-        while bank != NONE and not self.fits(bank):
-            bank = self.reject(bank)
-        return bank
 
     # ---- update -------------------------------------------------------------------------------
 
@@ -264,9 +285,10 @@ class Commit:
         state.open = 0
         self._superblocks.put()
 
-    def rollback(self) -> None:
+    def rollback(self) -> "Iterator[None]":
         """R10: back to the previous set: on trial a revert; between two confirmed sets a swap that
-        keeps the values. ENOENT without another confirmed set, EBADMSG if it may not boot."""
+        keeps the values. In steps. ENOENT without another confirmed set, EBADMSG if it may not
+        boot."""
         if self._on_trial():
             self.revert()
             return
@@ -274,7 +296,7 @@ class Commit:
         other = self._other(state.active)
         if state.active == NONE or self._bank_state(other) != CONFIRMED:
             raise HsxError(ENOENT, "commit", "there is no previous set")
-        if not self.fits(other):
+        if not (yield from self._fits(other)):
             raise HsxError(EBADMSG, "commit", "previous set may not boot")
         state.active = other
         self._superblocks.put()

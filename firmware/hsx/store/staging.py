@@ -165,8 +165,8 @@ class Staging:
         self._require()
         self._changed = False
         try:
-            for _ in self._reader.verify(self.digest, True):
-                yield
+            self._reader.open(self.digest)
+            yield from self._reader.check_all(True)
         except HsxError as error:
             if error.errno == EBADMSG:
                 # R7: before the error is reported.

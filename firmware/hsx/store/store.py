@@ -32,7 +32,8 @@ class Store:
     """`medium`: the whole part. `emit(type, pid, data)` takes events. `attempts`: hard resets that
     a trial may see. `layout`: by default the one of the medium's size, ENOTSUP if it has none.
 
-    Boot: `open()`, then `commit.boot(hard)`; in the main loop `poll(now)`.
+    Boot: `open()`, then `commit.choose(hard)` and `commit.run(bank, load)`; in the main loop
+    `poll(now)`.
     """
 
     def __init__(
