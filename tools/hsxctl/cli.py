@@ -10,11 +10,12 @@ import os
 import sys
 
 from . import errors
-from .commands import assemble, image, run, sdcard, sim
+from .commands import assemble, fram, image, run, sdcard, sim
 from .output import Output
 
 _HELP = """\
-Builds, checks and runs HSX images, makes SD cards, starts simulated nodes.
+Builds, checks and runs HSX images, makes SD cards, starts simulated nodes, looks into their
+stores.
 """
 
 _EXAMPLES = """\
@@ -25,6 +26,7 @@ from source to running node:
   hsxctl run apps/hello.hxe --max-steps 100000  run it here, on the node's own code
   hsxctl sdcard apps -o card.img                a card with everything in a folder
   hsxctl sim --sd card.img                      a Cortex-M4 node that boots from it
+  hsxctl fram info fram.bin                     what a node's store holds
 
 exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no node or connection lost,
 130 interrupted. With --json, stdout has one JSON object per line and nothing else.
@@ -40,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (assemble, image, run, sdcard, sim):
+    for module in (assemble, image, run, sdcard, sim, fram):
         module.add_parser(commands)
     return parser
 
