@@ -32,7 +32,7 @@ def test_any_chunk_size_gives_the_same_task(chunk):
     pid = bench.load(with_a_value(), chunk=chunk)
     task = bench.task(pid)
     assert task.instance == "app"
-    assert [value.name for value in task.metadata.values] == ["speed"]
+    assert [row["name"] for row in bench.node.values.rows(pid)] == ["speed"]
     bench.poll()
     assert task.exit_code == 5
 

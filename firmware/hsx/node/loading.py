@@ -3,8 +3,8 @@
 
 Bytes come in pieces of any size; the header is looked at here before the core takes memory (name
 conflicts cost nothing), code and rodata go straight into the core's arena, what lies behind them
-goes to the metadata reader. Whatever fails, and wherever, the PID, the arena, the task and its
-name are given back before the error leaves.
+goes to the metadata reader. Whatever fails, and wherever, the PID, the arena, the task, its name
+and its values are given back before the error leaves.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from . import tasks as t
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .. import native
+    from .values import Values
 
 _DEFAULT_PRIORITY = const(10)
 _DEFAULT_QUANTUM = const(1000)
@@ -50,6 +51,7 @@ class Loading:
         self,
         vm: "native.VM",
         table: "t.Tasks",
+        values: "Values",
         source: str,
         label: str = "",
         priority: int = _DEFAULT_PRIORITY,
@@ -59,6 +61,7 @@ class Loading:
     ) -> None:
         self._vm = vm
         self._table = table
+        self._values = values
         self._label = label
         self._stack = stack
         self._digest = sha256
@@ -98,7 +101,8 @@ class Loading:
             raise
 
     def end(self) -> int:
-        """Checks the whole image; the task is then LOADED. Returns its PID.
+        """Checks the whole image and registers what it declares, saved values restored; the task
+        is then LOADED. Returns its PID.
 
         Raises EBADMSG, ENOSPC (all is given back), EBUSY."""
         if self._phase == _CLOSED:
@@ -116,9 +120,11 @@ class Loading:
             metadata = self._metadata.end(self.done)
             if self._hash is not None and self._hash.digest() != self._digest:
                 raise HsxError(EBADMSG, "end", "SHA-256 differs from the manifest")
+            self._values.declare(self.pid, metadata.values)
         except BaseException:
             self.abort()
             raise
+        metadata.values = ()  # their records are not needed any more
         self._task.metadata = metadata
         self._task.state = t.LOADED
         self._phase = _CLOSED
@@ -130,6 +136,7 @@ class Loading:
             return
         self._phase = _CLOSED
         self._table.remove(self._task)
+        self._values.drop(self.pid)
         try:
             self._vm.load_abort(self.pid)
         except OSError:

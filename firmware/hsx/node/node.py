@@ -2,8 +2,9 @@
 """Node: the VM with its tasks, as the layers above see it."""
 
 from .. import native
-from ..errors import EBUSY, HsxError
+from ..errors import EBUSY, EINVAL, ENOENT, EPERM, HsxError
 from . import tasks as t
+from . import values as v
 from .loading import Loading
 from .scheduler import Scheduler
 from .svc import Svc
@@ -12,13 +13,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..contracts import CanSink, Clock, Emit, ReadInto, TextSink
+    from ..contracts import CanSink, Clock, Emit, ReadInto, SavedBits, TextSink
 
 
 class Node:
     """`vm`: a `native.VM`. `clock()`: ticks (hsx.ticks). `emit(type, pid, data)` gets what happens
     (`task` events: data has `state` and `instance`, and `stop` for an end). The other arguments
-    are those of `Svc` and `Scheduler`.
+    are those of `Svc`, `Scheduler` and `Values`.
     """
 
     def __init__(
@@ -30,16 +31,18 @@ class Node:
         emit: "Emit | None" = None,
         io_size: int = 256,
         slice_ms: int = 5,
+        saved: "SavedBits | None" = None,
     ) -> None:
         self.vm = vm
         self.tasks = t.Tasks()
-        self.svc = Svc(vm, stdout, can_tx, io_size)
+        self.values = v.Values(clock, emit, saved)
+        self.svc = Svc(vm, self.values, stdout, can_tx, io_size)
         self.scheduler = Scheduler(vm, self.tasks, self.svc, clock, self._changed, slice_ms)
         self._emit = emit
 
     def load_begin(self, source: str, label: str = "", **options: "Any") -> "Loading":
         """A new Loading; `options` as there. ENOSPC: no PID is free."""
-        return Loading(self.vm, self.tasks, source, label, **options)
+        return Loading(self.vm, self.tasks, self.values, source, label, **options)
 
     def load(self, source: str, readinto: "ReadInto", buf: "memoryview", **options: "Any") -> int:
         """Streams an image from `readinto(buf) -> bytes read, 0 at the end`, in pieces of
@@ -66,13 +69,14 @@ class Node:
         self._changed(task)
 
     def kill(self, pid: int) -> None:
-        """Ends a task and gives back its memory, its PID and its name. ESRCH; EBUSY for one that
-        is still being loaded (abort the load)."""
+        """Ends a task and gives back its memory, its PID, its name and its values. ESRCH; EBUSY
+        for one that is still being loaded (abort the load)."""
         task = self.tasks.find(pid)
         if task.state == t.LOADING:
             raise HsxError(EBUSY, "begin", "the task is being loaded")
         self.vm.unload(pid)
         self.tasks.remove(task)
+        self.values.drop(pid)
         if self._emit is not None:
             self._emit("task", pid, {"state": "killed", "instance": task.instance})
 
@@ -81,6 +85,35 @@ class Node:
         for pid in sorted([task.pid for task in self.tasks.order], reverse=True):
             if self.tasks.find(pid).state != t.LOADING:
                 self.kill(pid)
+
+    @property
+    def saved(self) -> "SavedBits | None":
+        """What keeps values over power-off; None: nothing does. May be put in at any time, and
+        holds for what is loaded from then on."""
+        return self.values.saved
+
+    @saved.setter
+    def saved(self, saved: "SavedBits | None") -> None:
+        self.values.saved = saved
+
+    def get_value(self, pid: int, oid: int, auth: int = v.OWNER) -> int:
+        """The f16 bits of a task's value, as `auth` may read it. ENOENT, EPERM."""
+        bits = self.values.get(pid, oid, auth) if 0 <= oid <= 0xFFFF else -v.ENOENT
+        if bits < 0:
+            raise _refusal(-bits)
+        return bits
+
+    def set_value(self, pid: int, oid: int, bits: int, auth: int = v.OWNER) -> None:
+        """Sets a task's value, as `auth` may; an event tells the change. ENOENT, EPERM, EBUSY as
+        `Values.set`; EINVAL: not 16 bits."""
+        if not 0 <= bits <= 0xFFFF:
+            raise HsxError(EINVAL, "begin", "an f16 has 16 bits")
+        old = self.get_value(pid, oid, auth)
+        status = self.values.set(pid, oid, bits, auth)
+        if status != v.OK:
+            raise _refusal(status)
+        if self._emit is not None and self.values.get(pid, oid) != old:
+            self._emit("value_changed", pid, {"oid": oid, "old": old, "new": bits})
 
     def poll(self, now: int) -> int:
         """One bounded slice; returns milliseconds until the next call is wanted."""
@@ -110,7 +143,7 @@ class Node:
             "exit_status": task.exit_code if task.exit_code >= 0 else None,
             "stop": t.stop_name(task.stop),
             "memory": vm.get(task.pid, native.ARENA) if loaded else 0,
-            "values": len(meta.values) if meta else 0,
+            "values": self.values.count(task.pid),
             "commands": len(meta.commands) if meta else 0,
             "mailboxes": len(meta.mailboxes) if meta else 0,
         }
@@ -123,3 +156,11 @@ class Node:
             if task.exit_code >= 0:
                 data["exit_status"] = task.exit_code
             self._emit("task", task.pid, data)
+
+
+def _refusal(status: int) -> "HsxError":
+    if status == v.EPERM:
+        return HsxError(EPERM, "begin", "the value is read-only or above this level")
+    if status == v.EBUSY:
+        return HsxError(EBUSY, "begin", "the value has just changed")
+    return HsxError(ENOENT, "begin", "the task has no such value")

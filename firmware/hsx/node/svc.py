@@ -8,19 +8,20 @@ CORE_GET_STEPS never come here, the core answers them.
 
 from micropython import const
 
-from . import svc_core, svc_files
+from . import svc_core, svc_files, svc_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .. import native
     from ..contracts import CanSink, TextSink
     from .tasks import Task
+    from .values import Values
 
 _ENOSYS = const(0xFFFFFF01)
 
 
 class Svc:
-    """Dispatch for all tasks of a node.
+    """Dispatch for all tasks of a node, and for their `values`.
 
     `stdout(task, view, stream)` gets text (stream 1 out, 2 err), a piece of at most `io_size`
     bytes at a time, and an empty view for an empty write. `can_tx(task, ident, view) -> bool` gets
@@ -30,11 +31,13 @@ class Svc:
     def __init__(
         self,
         vm: "native.VM",
+        values: "Values",
         stdout: "TextSink | None" = None,
         can_tx: "CanSink | None" = None,
         io_size: int = 256,
     ) -> None:
         self.vm = vm
+        self.values = values
         self.stdout = stdout
         self.can_tx = can_tx
         self._buf = memoryview(bytearray(io_size))
@@ -49,6 +52,8 @@ class Svc:
             result = svc_core.can_tx(self, task)
         elif module == 4:
             result = svc_files.call(self, task, function)
+        elif module == 7:
+            result = svc_value.call(self, task, function)
         elif module == 6 and function == 1:
             result = svc_core.get_version(self, task)
         else:
