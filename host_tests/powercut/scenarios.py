@@ -9,11 +9,23 @@ from collections.abc import Callable
 from hsx.store.layout import COPY, Layout, layout_of
 from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
-from powercut.world import KEY, World, finish
+from powercut.world import KEY, SETS, World, finish
 
 SMALL = Layout(12, 2, 4, 0x400)
 SMALL.progress = 128
 LARGE = layout_of(0x8000)
+
+# "one" and "two" share an image.
+SETS.update(
+    {
+        "one": (1, [bytes(range(101)), b"shared " * 20]),
+        "two": (2, [bytes(range(120, 10, -1)), b"shared " * 20, b"more" * 9]),
+        "three": (3, [b"\xa5" * 250, bytes(range(90))]),
+        # As many images as "two": its first byte stands where that of "two" stood.
+        "four": (3, [b"\x5a" * 130, bytes(range(60)), b"tail" * 5]),
+        "large": (4, [bytes(n * k % 251 for n in range(1500 + 700 * k)) for k in (1, 2, 3)]),
+    }
+)
 
 Step = Callable[[World], object]
 

@@ -20,15 +20,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 KEY = b"trusted1"
 
-# Sets by name: epoch, and the bytes of their images. "one" and "two" share an image.
-SETS = {
-    "one": (1, [bytes(range(101)), b"shared " * 20]),
-    "two": (2, [bytes(range(120, 10, -1)), b"shared " * 20, b"more" * 9]),
-    "three": (3, [b"\xa5" * 250, bytes(range(90))]),
-    # As many images as "two": its first byte stands where that of "two" stood.
-    "four": (3, [b"\x5a" * 130, bytes(range(60)), b"tail" * 5]),
-    "large": (4, [bytes(n * k % 251 for n in range(1500 + 700 * k)) for k in (1, 2, 3)]),
-}
+# Sets by name: epoch, and the bytes of their images. Filled by who uses them.
+SETS: "dict[str, tuple[int, list[bytes]]]" = {}
 
 
 def images(name: str) -> "list[Image]":
