@@ -12,7 +12,7 @@ from hsx.store.store import CONFIRMATION, Store
 from hsx.store.wear import LIMIT
 from hsxctl.cli import main
 from powercut.medium import Medium
-from powercut.world import KEY, World
+from powercut.scenarios import KEY, World
 
 SIZE = 0x8000
 LAYOUT = layout_of(SIZE)

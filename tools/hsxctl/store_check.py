@@ -186,15 +186,14 @@ def next_boot(file: StoreFile) -> str:
     store.open()
     repaired = before.generation != store.superblocks.state.generation
     start = "the node repairs a superblock copy and " if repaired else "the node "
-    bank = _finish(store.commit.run(store.commit.choose(True), _load))
+    bank = _finish(store.commit.run(store.commit.choose(True), _read))
     after = store.superblocks.state
     return start + _started(before, after, bank)
 
 
-def _load(reader: BankReader) -> Iterator[None]:
-    """Reads a set as the node does that loads it."""
-    for at in range(reader.count):
-        yield from reader.check(reader.image(at), False)
+def _read(reader: BankReader) -> Iterator[None]:
+    """Stands for the loading: every image is read and checked."""
+    return reader.check_all(False)
 
 
 def _finish(steps: Iterator[None]) -> int:
