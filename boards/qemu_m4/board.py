@@ -45,3 +45,17 @@ def i2c():
     from machine import I2C
 
     return I2C(0)
+
+
+def fram():
+    """The FRAM devices as one region."""
+    from hsx.store.fram_i2c import FramI2c
+
+    return FramI2c(i2c(), tuple([address for address, _ in FRAM]), FRAM[0][1])
+
+
+def hard_reset():
+    """Whether the last reset was any but a soft one."""
+    import machine
+
+    return machine.reset_cause() != machine.SOFT_RESET

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The node on a PC as `hsx.boot.wiring` sees it. No file is touched before a function asks.
 
-Arguments of the program: `sd=FILE` is the SD card, a FAT volume; none is an empty slot. The
-console is stderr, so that what a script prints stays apart from what the node says.
+Arguments of the program: `sd=FILE` is the SD card, a FAT volume; none is an empty slot.
+`fram=FILE` is the FRAM, made if it is missing; none is a board without one. The console is stderr,
+so that what a script prints stays apart from what the node says.
 """
 
 import sys
@@ -15,6 +16,7 @@ NAME = "sim"
 POOL = const(40 * 1024)
 
 _SECTOR = const(512)
+_FRAM_SIZE = const(0x20000)
 
 
 class SdCard:
@@ -70,6 +72,21 @@ def mount_sdcard(root: str):
     import vfs
 
     vfs.mount(vfs.VfsFat(sdcard()), root, readonly=True)
+
+
+def fram():
+    """The file that stands for the FRAM, 128 KiB; None without `fram=FILE`."""
+    from hsx.store.file_region import FileRegion
+
+    for argument in sys.argv:
+        if argument.startswith("fram="):
+            return FileRegion(argument[5:], _FRAM_SIZE)
+    return None
+
+
+def hard_reset():
+    """Always: a program starts from nothing."""
+    return True
 
 
 def timer(period_ms: int, callback):

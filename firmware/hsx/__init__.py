@@ -8,6 +8,13 @@
 >>> hsx.info("/sd/blink.hxe")     what is in an image, without loading it
 >>> hsx.log()                     what happened last
 >>> hsx.run()                     the node alone until Ctrl-C
+
+>>> hsx.persist("/sd/blink.hxe")  stage an image for the set that the node keeps
+>>> hsx.activate()                run the staged set, on trial
+>>> hsx.confirm()                 the set on trial is good
+>>> hsx.rollback()                back to the set before
+>>> hsx.status(), hsx.slots()     what the store says, what is in its banks
+>>> hsx.format()                  make the store, or say what that would erase
 """
 
 TYPE_CHECKING = False
@@ -78,6 +85,70 @@ def log(count: int = 20) -> "Rows":
     rows = lock.run(events.since, max(0, events.seq - count))
     console.print_events(rows)
     return console.Rows(rows)
+
+
+def persist(*images: "str | int", only: bool = False, **options: "Any") -> None:
+    """Stages images, files or PIDs that were loaded from files, beside the set that runs: they
+    replace those of the same names in it, or are added; with `only`, they are the whole set. The
+    staged set is read back; `activate()` makes it run. Interrupted, the same call goes on where
+    it was. `options` of all the images: priority, quantum, stack (bytes), version (text).
+    Raises EBADMSG, EBUSY (a set is on trial), ENODEV (no store), ENOSPC."""
+    runtime().persist(images, only, options)
+    status()
+
+
+def activate() -> bool:
+    """Runs the staged set, on trial: `confirm()` it, or it confirms itself after a quiet minute.
+    One that does not start gives way to the set before. Returns whether a set runs. Raises EBUSY
+    if none is staged."""
+    result = runtime().activate()
+    status()
+    return result
+
+
+def confirm(floor: int = 0) -> None:
+    """The set on trial is good: it stays. `floor`: from now on no set with an older epoch than
+    this, or than its own, is taken. Raises EBUSY if none is on trial."""
+    from .boot import lock
+
+    lock.run(runtime().provisioning.confirm, floor)
+    status()
+
+
+def rollback() -> bool:
+    """Runs the previous set again; returns whether one runs. Raises ENOENT if there is none."""
+    result = runtime().rollback()
+    status()
+    return result
+
+
+def status() -> "dict[str, Any]":
+    """Prints the state of the store in a line and returns it. Raises ENODEV without a store."""
+    from . import console
+    from .boot import lock
+
+    facts = lock.run(runtime().provisioning.status)
+    console.print_status(facts)
+    return console.Facts(facts)
+
+
+def slots() -> "Rows":
+    """Prints what is in the banks and returns it: a dict a bank. Raises ENODEV without a store."""
+    from . import console
+    from .boot import lock
+
+    rows = lock.run(runtime().provisioning.slots)
+    console.print_slots(rows)
+    return console.Rows(rows)
+
+
+def format(confirmation: str = "") -> None:
+    """Makes an empty store; sets, saved values and counters are gone. `confirmation` must be
+    "erase everything"; without it, says so and raises EPERM."""
+    from .boot import lock
+
+    lock.run(runtime().provisioning.format, confirmation)
+    status()
 
 
 def run() -> None:

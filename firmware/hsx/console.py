@@ -18,6 +18,13 @@ class Rows(list):
         return "<%d rows>" % len(self)
 
 
+class Facts(dict):
+    """What the REPL calls return for one thing: a dict whose echo at the prompt is short."""
+
+    def __repr__(self) -> str:
+        return "<%d facts>" % len(self)
+
+
 class Console:
     """Writes events and apps' text to a stream, one voice at a time.
 
@@ -89,6 +96,29 @@ def print_tasks(rows: "list[dict[str, Any]]") -> None:
                 row["program"],
             )
         )
+
+
+def print_status(facts: "dict[str, Any]") -> None:
+    """The line of `hsx.status()`."""
+    line = "active %(active)s, %(state)s; generation %(generation)d, floor %(floor)d" % facts
+    if facts["state"] == "trial":
+        line += ", attempts %d" % facts["attempts"]
+    if facts["total"]:
+        ready = "whole" if facts["ready"] else "not whole"
+        line += "; staged %d of %d bytes, %s" % (facts["staged"], facts["total"], ready)
+    print(line)
+
+
+def print_slots(rows: "list[dict[str, Any]]") -> None:
+    """The table of `hsx.slots()`."""
+    for row in rows:
+        print("bank %s  %s%s" % (row["bank"], row["state"], ", active" if row["active"] else ""))
+        if row["images"] is None:
+            print("    damaged")
+            continue
+        for image in row["images"]:
+            words = (image["name"], image["version"], image["length"])
+            print("    %-20s %-10s %6d bytes" % words)
 
 
 def print_events(events: "list[tuple[Any, ...]]") -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .node.tasks import Task
+from .store.region import Region
 
 Clock = Callable[[], int]  # ticks, see hsx.ticks
 Emit = Callable[[str, int, dict[str, Any]], None]  # event type, PID (0: the node), data
@@ -40,4 +41,6 @@ class Board(Protocol):
 
     def console(self) -> Stream: ...
     def mount_sdcard(self, root: str, /) -> None: ...  # read-only; OSError: no card, no FAT
+    def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
+    def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
     def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...

@@ -4,69 +4,12 @@ import hashlib
 import pytest
 
 import hsx
-from builders import EXIT, RET, SPIN, UART_WRITE, Bench, an_image, ldi, ldi32
-from hsx.boot.runtime import Runtime
-from hsx.boot.scan import Scan
-from hsx.console import Console
+from builders import EXIT, RET, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsx.errors import ENODEV, HsxError
 from hsx.node import tasks as t
-from hsx.service.events import Events
-from hsx.transport.sdcard import SdCard
+from rig import Rig
 
 HELLO = an_image(*ldi32(1, 0x4000), ldi(2, 6), UART_WRITE, EXIT, rodata=b"hello\n", name="hello")
-
-
-class Screen:
-    """The board's console: keeps what was written."""
-
-    def __init__(self) -> None:
-        self.text = b""
-
-    def write(self, data) -> None:
-        self.text += data.encode() if isinstance(data, str) else bytes(data)
-
-
-class Board:
-    """A board whose timer fires when the test says so."""
-
-    NAME = "test"
-    POOL = 32768
-
-    def __init__(self) -> None:
-        self.tick = None
-
-    def timer(self, period_ms, callback):
-        self.tick = callback
-        return self
-
-    def deinit(self) -> None:
-        self.tick = None
-
-
-class Rig(Bench):
-    """A runtime over a card that is a folder; `self.board.tick(None)` is one poll."""
-
-    def __init__(self, folder) -> None:
-        self.screen = Screen()
-        super().__init__()
-        console = Console(self.screen)
-        self.log = Events(self.clock, sink=console.event)
-        self.node.svc.stdout = console.text
-        self.node._emit = self.log.emit
-        self.board = Board()
-        chunk = memoryview(bytearray(64))
-        card = SdCard(lambda root: None, str(folder))
-        scan = Scan(card, self.node, self.log, self.clock, chunk)
-        self.runtime = Runtime(self.board, self.clock, self.node, self.log, scan, chunk)
-
-    def boot(self) -> None:
-        self.runtime.start()
-        while not self.runtime.scanned():
-            self.board.tick(None)
-        self.board.tick(None)
-
-    def told(self, kind: str) -> list[dict]:
-        return [event[4] for event in self.log.since(0) if event[2] == kind]
 
 
 @pytest.fixture
@@ -131,13 +74,13 @@ def test_a_card_without_manifest_leaves_an_empty_node(tmp_path):
     rig = Rig(tmp_path)
     rig.boot()
     assert rig.told("warning")[0]["code"] == "ENOENT"
-    assert rig.runtime.scanned()
+    assert rig.runtime.booted()
 
 
 def test_no_app_starts_before_the_whole_card_was_looked_at(card):
     rig = Rig(card(a=HELLO, b=HELLO))
     rig.runtime.start()
-    while not rig.runtime.scanned():
+    while not rig.runtime.booted():
         assert b"hello>" not in rig.screen.text
         rig.board.tick(None)
 

@@ -1,26 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""Runtime: the running node. A soft timer polls it; calls from the REPL go through the lock."""
+"""Runtime: the running node. A soft timer polls it; calls from the REPL go through the lock.
+
+What changes the set that runs (boot, activation, revert) is a Job that polls carry on: a Ctrl-C at
+the REPL only stops the waiting for it.
+"""
 
 import os
 import time
 
 from micropython import const
 
-from .. import ticks
+from .. import errors, ticks
+from ..errors import EBUSY, EINVAL, HsxError
+from ..service import provisioning as p
 from ..service.session import Session
 from . import lock
+from .job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
     from typing import Any
 
     from ..contracts import Board, Clock, TimerHandle
     from ..node.node import Node
     from ..service.events import Events
+    from ..store.bank import Image
     from .scan import Scan
 
 _PERIOD = const(10)  # ms between polls
-_SLICE = const(5)  # ms that loading may take of one poll
+_SLICE = const(5)  # ms that a job may take of one poll
+_BUF = const(256)  # bytes that the REPL reads of a file at a time
+_SOURCE_FILE = const(4)  # SOURCES.index("file") of store.bank
 _FORSAKEN = const(3000)  # ms without a step after which a REPL load is given up (P-41)
 
 
@@ -34,6 +45,7 @@ class Runtime:
         node: "Node",
         events: "Events",
         scan: "Scan",
+        provisioning: "p.Provisioning",
         chunk: "memoryview",
     ) -> None:
         self._board = board
@@ -41,12 +53,16 @@ class Runtime:
         self._scan = scan
         self._chunk = chunk
         self._timer: "TimerHandle | None" = None
+        self._booted = False
+        self._job: "Job | None" = None
         self._session: "Session | None" = None  # the load that the REPL asked for
         self.node = node
         self.events = events
+        self.provisioning = provisioning
 
     def start(self) -> None:
-        """Polls from now on by the board's timer; the scan runs in them."""
+        """Polls from now on by the board's timer; the boot runs in them."""
+        self._job = Job(self._or_scan(self.provisioning.boot(self._board.hard_reset())))
         self._timer = self._board.timer(_PERIOD, self._tick)
 
     def stop(self) -> None:
@@ -55,19 +71,28 @@ class Runtime:
             self._timer.deinit()
             self._timer = None
         self.node.stop()
+        self.provisioning.close()
 
-    def scanned(self) -> bool:
-        """Whether the boot scan is over."""
-        return self._scan.done
+    def booted(self) -> bool:
+        """Whether the boot is over: what is to run runs."""
+        return self._booted
 
     def poll(self, now: int) -> int:
         """One bounded slice of everything; returns milliseconds until the next is wanted.
 
         Called in scheduler context only (`lock.run`, or a soft timer)."""
-        if not self._scan.done:
-            while self._scan.step():
+        job = self._job
+        if job is None:
+            steps = self.provisioning.poll(now)
+            if steps is not None:
+                self._job = Job(self._or_scan(steps))
+        else:
+            while job.step():
                 if ticks.diff(self._clock(), now) >= _SLICE:
                     break
+            if job.done:
+                self._end(job)
+        if not self._booted:
             return 0
         session = self._session
         if session is not None and ticks.diff(now, session.touched) > _FORSAKEN:
@@ -89,11 +114,101 @@ class Runtime:
                 raise
             return session.pid
 
+    def persist(
+        self, items: "tuple[str | int, ...]", only: bool, options: "dict[str, Any]"
+    ) -> None:
+        """Stages the active set with these images, files or PIDs that were loaded from files, in
+        their places, and reads it back. `options`: priority, quantum, stack of all of them,
+        version. Raises HsxError and the file system's OSError; what is in place by then stays, so
+        that the same call goes on with it. EINVAL for a PID whose image is in no file."""
+        paths = [item if isinstance(item, str) else self._path(item) for item in items]
+        buf = memoryview(bytearray(_BUF))
+        images = [self._describe(path, options, buf) for path in paths]
+        staging = lock.run(self.provisioning.stage, images, only)
+        self._steps(staging.carry_over())
+        for number, path in enumerate(paths):
+            image = images[number]
+            index = staging.images.index(image)
+            at = staging.resume_at(index)
+            with open(path, "rb") as file:
+                file.seek(at)
+                while at < image.length:
+                    got = file.readinto(buf[: min(_BUF, image.length - at)])
+                    if not got:
+                        break  # the file became shorter: the read-back refuses it
+                    lock.run(staging.write, index, at, buf[:got])
+                    at += got
+        self._steps(self.provisioning.end(staging))
+
+    def activate(self) -> bool:
+        """Runs the staged set; whether a set runs now. Raises as Provisioning.activate."""
+        return self._change(self.provisioning.activate())
+
+    def rollback(self) -> bool:
+        """Runs the previous set; whether a set runs now. Raises as Provisioning.rollback."""
+        return self._change(self.provisioning.rollback())
+
     def run(self) -> None:
         """Gives the node all the time that the REPL does not need, until Ctrl-C. The timer goes
         on, so that the node never depends on how this loop ends."""
         while True:
             time.sleep_ms(min(_PERIOD, lock.run(self._poll)))
+
+    def _or_scan(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
+        """`steps`, then the other sources if no set runs after them."""
+        runs = yield from steps
+        if not runs:
+            yield from self._scan.run()
+        return runs
+
+    def _end(self, job: "Job") -> None:
+        self._job = None
+        self._booted = True
+        if job.error is not None and not job.awaited:
+            data = {"source": "FRAM", "code": errors.name(job.error.errno)}
+            data["detail"] = getattr(job.error, "detail", "error of the medium")
+            self.events.emit("warning", 0, data)
+
+    def _change(self, steps: "Generator[None, None, bool]") -> bool:
+        """A job that the REPL asked for and waits for."""
+        job = Job(self._or_scan(steps), awaited=True)
+        lock.run(self._take, job)
+        while not job.done:
+            lock.run(self._poll)
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def _take(self, job: "Job") -> None:
+        if self._job is not None:
+            raise HsxError(EBUSY, "begin", "the set that runs is being changed")
+        self._job = job
+
+    def _steps(self, steps: "Iterator[None]") -> None:
+        """Work that may stop between any two steps."""
+        job = Job(steps, awaited=True)
+        while lock.run(job.step):
+            pass
+        if job.error is not None:
+            raise job.error
+
+    def _path(self, pid: int) -> str:
+        source = lock.run(self.node.tasks.find, pid).source
+        try:
+            os.stat(source)
+        except OSError:
+            raise HsxError(EINVAL, "begin", "the image of this PID is in no file")
+        return source
+
+    def _describe(self, path: str, options: "dict[str, Any]", buf: "memoryview") -> "Image":
+        with open(path, "rb") as file:
+            image = p.describe(file.readinto, path, buf)
+        for key in options:
+            if key not in ("priority", "quantum", "stack", "version"):
+                raise HsxError(EINVAL, "begin", "unknown option " + key)
+            setattr(image, key, options[key])
+        image.source = _SOURCE_FILE
+        return image
 
     def _begin(
         self, readinto: "Any", path: str, size: int, options: "dict[str, Any]"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The boot scan: what a source offers is loaded, image by image, then started together.
+"""The scan of a card: what it offers is loaded, image by image, then started together.
 
 An image that is refused is reported and the next one follows (P-64); no app starts before all
 have been looked at. The work is cut into steps of one chunk, so that polls stay short.
@@ -32,20 +32,11 @@ class Scan:
         self._clock = clock
         self._buf = buf
         self._pids: "list[int]" = []
-        self._work = self._run()
-        self.done = False
 
-    def step(self) -> bool:
-        """Does the next piece; True while there is more."""
-        if not self.done:
-            try:
-                next(self._work)
-            except StopIteration:
-                self.done = True
-        return not self.done
-
-    def _run(self) -> "Iterator[None]":
+    def run(self) -> "Iterator[None]":
+        """Scans, one chunk a step."""
         card = self._card
+        self._pids.clear()
         self._events.emit("scan", 0, {"source": card.name, "state": "started"})
         try:
             card.mount()

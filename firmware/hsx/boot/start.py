@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(board: "Board") -> None:
-    """Builds the node, starts it and waits until the boot scan is over, so that whoever comes to
+    """Builds the node, starts it and waits until its boot is over, so that whoever comes to
     the REPL finds the apps running.
 
     A Ctrl-C before the timer runs would leave a board without a node, so it is taken as a plain
@@ -36,5 +36,5 @@ def run(board: "Board") -> None:
         runtime.start()
     finally:
         kbd_intr(3)
-    while not runtime.scanned():
+    while not runtime.booted():
         time.sleep_ms(1)

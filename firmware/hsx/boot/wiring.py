@@ -5,10 +5,12 @@ import time
 
 from micropython import const
 
-from .. import native, ticks
+from .. import errors, native, ticks
 from ..console import Console
 from ..node.node import Node
 from ..service.events import Events
+from ..service.provisioning import Provisioning
+from ..store.store import Store
 from ..transport.sdcard import SdCard
 from .runtime import Runtime
 from .scan import Scan
@@ -37,4 +39,16 @@ def build(board: "Board") -> "Runtime":
     events = Events(now, sink=console.event)
     node = Node(native.VM(pool, _TASKS), now, stdout=console.text, emit=events.emit)
     scan = Scan(SdCard(board.mount_sdcard), node, events, now, chunk)
-    return Runtime(board, now, node, events, scan, chunk)
+    provisioning = Provisioning(node, events, now, _store(board, events), chunk)
+    return Runtime(board, now, node, events, scan, provisioning, chunk)
+
+
+def _store(board: "Board", events: "Events") -> "Store | None":
+    try:
+        medium = board.fram()
+        return None if medium is None else Store(medium, events.emit)
+    except OSError as error:
+        data = {"source": "FRAM", "code": errors.name(error.errno)}
+        data["detail"] = getattr(error, "detail", "the part does not answer")
+        events.emit("warning", 0, data)
+        return None

@@ -25,13 +25,17 @@ class SdCard:
     def __init__(self, mount: "Callable[[str], None]", root: str = "/sd") -> None:
         self._mount = mount
         self._root = root
+        self._mounted = False
 
     def mount(self) -> None:
-        """Makes the card readable. ENODEV: no card, or no FAT on it."""
+        """Makes the card readable, unless it is. ENODEV: no card, or no FAT on it."""
+        if self._mounted:
+            return
         try:
             self._mount(self._root)
         except OSError:
             raise HsxError(ENODEV, "begin", "no card with a FAT volume")
+        self._mounted = True
 
     def entries(self) -> "list[Entry]":
         """What the manifest lists, in its order. ENOENT: no manifest; EBADMSG: a wrong one, with

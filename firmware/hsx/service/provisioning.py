@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: MIT
+"""Provisioning: the set of images that the node keeps, and the tasks that run it.
+
+A set is staged beside the one that runs (`stage`, `write`, `end`), made the active one
+(`activate`) and then on trial until it is confirmed, by a person or after a quiet time. What does
+not start, faults while on trial or uses up its attempts gives way to the set before it. All
+decisions about banks are those of `store.commit`; here they meet tasks and events.
+
+What takes long is a generator: one bounded step at a time, so that polls stay short.
+"""
+
+import binascii
+import hashlib
+
+from micropython import const
+
+from .. import errors, ticks
+from ..errors import EBUSY, EIO, ENODEV, HsxError
+from ..image.verify import verify
+from ..node import names
+from ..store.bank import Image
+from ..store.store import BANK_NAMES
+from ..store.superblock import NONE, TRIAL
+from .set_tasks import SetTasks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from typing import Any
+
+    from ..contracts import Clock, ReadInto
+    from ..node.node import Node
+    from ..store.bank import BankReader
+    from ..store.staging import Staging
+    from ..store.store import Store
+    from .events import Events
+
+CONFIRM_MS = const(60000)  # how long a set on trial must run without a fault to confirm itself
+_TRIES = const(3)  # to read a medium at boot
+
+
+class _Digests:
+    """Reads through to `readinto` and takes the CRC-32 and SHA-256 of what passes."""
+
+    def __init__(self, readinto: "ReadInto") -> None:
+        self._readinto = readinto
+        self._sha256 = hashlib.sha256()
+        self.crc = 0
+
+    def readinto(self, buf: "memoryview") -> int:
+        got = self._readinto(buf) or 0
+        self._sha256.update(buf[:got])
+        self.crc = binascii.crc32(buf[:got], self.crc)
+        return got
+
+    def sha256(self) -> bytes:
+        return self._sha256.digest()
+
+
+def describe(readinto: "ReadInto", label: str, buf: "memoryview") -> Image:
+    """The directory entry of the image that `readinto` gives, named after its app, or after
+    `label` (a path). EBADMSG for an image that breaks a rule."""
+    digests = _Digests(readinto)
+    header, _, length = verify(digests.readinto, buf)
+    return Image(names.base(header.app_name, label, 0), length, digests.crc, digests.sha256())
+
+
+class Provisioning:
+    """`store`: None for a board without one. `chunk`: the buffer that images are loaded through.
+    `confirm_ms`: see CONFIRM_MS. Calls that need a store raise ENODEV without one."""
+
+    def __init__(
+        self,
+        node: "Node",
+        events: "Events",
+        clock: "Clock",
+        store: "Store | None",
+        chunk: "memoryview",
+        confirm_ms: int = CONFIRM_MS,
+    ) -> None:
+        self._node = node
+        self._events = events
+        self._clock = clock
+        self._store = store
+        self._confirm_ms = confirm_ms
+        self._tasks = SetTasks(node, events, clock, chunk)
+        self._on_trial = False  # whether that set is
+        self._since = 0  # tick of its start
+        self._staging: "Staging | None" = None
+
+    @property
+    def store(self) -> "Store":
+        """The store. ENODEV if the board has none, or it was never formatted."""
+        if self._store is None:
+            raise HsxError(ENODEV, "begin", "the board has no store")
+        self._store.superblocks.require()
+        return self._store
+
+    # ---- boot and trial -----------------------------------------------------------------------
+
+    def boot(self, hard: bool) -> "Generator[None, None, bool]":
+        """Opens the store and runs its active set (R9); returns whether one runs. `hard`: the
+        reset was no soft one. Whatever is wrong with the store is told, and the node goes on."""
+        store = self._store
+        if store is None:
+            return False
+        for left in range(_TRIES - 1, -1, -1):
+            try:
+                if not store.open():
+                    self._warn(HsxError(ENODEV, "boot", "there is no store: format it"))
+                    return False
+                break
+            except OSError as error:
+                if not left or error.errno not in (EIO, ENODEV):
+                    self._warn(error)
+                    return False
+                yield
+        self._node.saved = store.values
+        before = store.superblocks.state.active
+        try:
+            after = store.commit.choose(hard)
+        except OSError as error:
+            self._warn(error)
+            return False
+        if after != before:
+            self._tell_rollback(before, after, "attempts used up")
+        return (yield from self._run())
+
+    def poll(self, now: int) -> "Generator[None, None, bool] | None":
+        """Looks after the set on trial: confirms it when it has been quiet for long enough;
+        gives the work of its revert if one of its tasks has faulted. In between, the store's own
+        small work."""
+        if self._store is None or not self._store.valid:
+            return None
+        if self._on_trial:
+            if self._tasks.faulted():
+                return self.revert("task faulted")
+            if ticks.diff(now, self._since) >= self._confirm_ms:
+                self._since = now  # if the medium fails now: tried again later
+                try:
+                    self.confirm()
+                except OSError as error:
+                    self._warn(error)
+        self._store.poll(now)
+        return None
+
+    def close(self) -> None:
+        """Saves what waits, before a reset that is asked for."""
+        if self._store is not None:
+            try:
+                self._store.close()
+            except OSError as error:
+                self._warn(error)
+
+    # ---- staging ------------------------------------------------------------------------------
+
+    def stage(self, images: "list[Image]", only: bool = False) -> "Staging":
+        """Begins to stage the active set with `images` in the places of those of the same names,
+        new ones behind; with `only`, nothing but `images`. Errors as `Commit.stage`."""
+        store = self.store
+        new = list(images)
+        whole: "list[Image]" = []
+        state = store.superblocks.state
+        if state.active != NONE and not only:
+            reader = store.commit.reader(state.active)
+            for index in range(reader.count):
+                kept = reader.image(index)
+                for image in new:
+                    if image.name == kept.name:
+                        kept = image
+                        new.remove(image)
+                        break
+                whole.append(kept)
+        staging = store.commit.stage(whole + new)
+        self._staging = staging
+        self._tell("provisioning.started", "LOADING", total_bytes=staging.total)
+        return staging
+
+    def end(self, staging: "Staging") -> "Iterator[None]":
+        """Reads the staged set back; then it may be activated. EBADMSG if it is not what was
+        announced."""
+        try:
+            yield from staging.end()
+        except OSError as error:
+            self._failed(error, "verify")
+            raise
+        self._tell("provisioning.complete", "READY", bytes_written=staging.total)
+
+    def activate(self) -> "Generator[None, None, bool]":
+        """Makes the staged set the active one, on trial, in one superblock write, and runs it in
+        place of the one that ran. Returns whether a set runs: this one, or the one before if it
+        will not start. EBUSY without a staged set."""
+        staging = self._staging
+        if staging is None or not staging.live:
+            raise HsxError(EBUSY, "commit", "no set is staged")
+        if not staging.verified:
+            yield from self.end(staging)
+        store = self.store
+        try:
+            store.commit.commit(staging)
+        except OSError as error:
+            # R3: a write that failed has happened or not; the superblock was read again.
+            if not store.valid or store.superblocks.state.active != staging.bank:
+                self._failed(error, "commit")
+                raise
+        self._staging = None
+        self._tell_persisted("trial")
+        return (yield from self._run())
+
+    # ---- the set that runs --------------------------------------------------------------------
+
+    def confirm(self, floor: int = 0) -> None:
+        """The set on trial is good (R10). `floor`: raises the epoch floor to this, but not above
+        the epoch of the set. EBUSY if none is on trial."""
+        self.store.commit.confirm(floor)
+        self._on_trial = False
+        self._tell_persisted("confirmed")
+
+    def revert(self, reason: str) -> "Generator[None, None, bool]":
+        """Gives up the set on trial and runs the one before it; returns whether one runs. EBUSY
+        if none is on trial."""
+        self._on_trial = False
+        store = self.store
+        before = store.superblocks.state.active
+        store.commit.revert()
+        self._tell_rollback(before, store.superblocks.state.active, reason)
+        return (yield from self._run())
+
+    def rollback(self) -> "Generator[None, None, bool]":
+        """Back to the previous set (R10): on trial as `revert`, else a swap of two confirmed
+        ones. Returns whether one runs. ENOENT if there is no previous set."""
+        store = self.store
+        before = store.superblocks.state.active
+        yield from store.commit.rollback()
+        self._tell_rollback(before, store.superblocks.state.active, "asked for")
+        return (yield from self._run())
+
+    def status(self) -> "dict[str, Any]":
+        """Store.status(), and `staged`: bytes in place of the set on its way, `total`: of all,
+        `ready`: it is whole and may be activated."""
+        found = self.store.status()
+        staging = self._staging
+        live = staging is not None and staging.live
+        found["staged"] = staging.done if staging is not None and live else 0
+        found["total"] = staging.total if staging is not None and live else 0
+        found["ready"] = staging is not None and live and staging.verified
+        return found
+
+    def slots(self) -> "list[dict[str, Any]]":
+        """Store.slots()."""
+        return self.store.slots()
+
+    def format(self, confirmation: str) -> None:
+        """Store.format(); the tasks of the set that runs go on until the next reset."""
+        if self._store is None:
+            raise HsxError(ENODEV, "begin", "the board has no store")
+        self._store.format(confirmation)
+        self._on_trial = False
+        self._staging = None
+        self._node.saved = self._store.values
+
+    # ---- inside -------------------------------------------------------------------------------
+
+    def _run(self) -> "Generator[None, None, bool]":
+        """Runs the active set in place of the one that ran, or what takes its place."""
+        self._on_trial = False
+        store = self.store
+        state = store.superblocks.state
+        wanted = state.active
+        try:
+            bank = yield from store.commit.run(wanted, self._load)
+        except OSError as error:
+            self._tasks.stop()
+            self._warn(error)
+            return False
+        if bank != wanted:
+            self._tell_rollback(wanted, bank, "set does not start")
+        if bank == NONE:
+            self._tasks.stop()
+            return False
+        self._tasks.start()
+        self._on_trial = state.states[bank - 1] == TRIAL
+        self._since = self._clock()
+        return True
+
+    def _load(self, reader: "BankReader") -> "Iterator[None]":
+        bank = self.store.superblocks.state.active
+        return self._tasks.load(reader, "FRAM:" + BANK_NAMES[bank] + "/")
+
+    def _tell(self, kind: str, phase: str, **data: "Any") -> None:
+        data["phase"] = phase
+        data["source"] = "FRAM"
+        self._events.emit(kind, 0, data)
+
+    def _tell_persisted(self, state: str) -> None:
+        superblock = self.store.superblocks.state
+        data: "dict[str, Any]" = {"slot": BANK_NAMES[superblock.active], "state": state}
+        data["generation"] = superblock.generation
+        self._events.emit("provisioning.persisted", 0, data)
+
+    def _tell_rollback(self, before: int, after: int, reason: str) -> None:
+        data = {"from": BANK_NAMES[before], "to": BANK_NAMES[after], "reason": reason}
+        self._events.emit("provisioning.rollback", 0, data)
+
+    def _failed(self, error: OSError, where: str) -> None:
+        code, detail = errors.name(error.errno), getattr(error, "detail", "error of the medium")
+        self._tell("provisioning.error", "FAILED", code=code, where=where, detail=detail)
+
+    def _warn(self, error: OSError) -> None:
+        data = {"source": "FRAM", "code": errors.name(error.errno)}
+        data["detail"] = getattr(error, "detail", "error of the medium")
+        self._events.emit("warning", 0, data)

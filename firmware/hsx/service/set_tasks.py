@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""SetTasks: the tasks that run a set of images from a bank, loaded all or none."""
+
+from ..node import tasks as t
+from .session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..contracts import Clock
+    from ..node.node import Node
+    from ..store.bank import BankReader
+    from .events import Events
+
+
+class SetTasks:
+    """`chunk`: the buffer that images are loaded through."""
+
+    def __init__(
+        self, node: "Node", events: "Events", clock: "Clock", chunk: "memoryview"
+    ) -> None:
+        self._node = node
+        self._events = events
+        self._clock = clock
+        self._chunk = chunk
+        self._tasks: "list[t.Task]" = []
+
+    def load(self, reader: "BankReader", where: str) -> "Iterator[None]":
+        """Loads every image of an open bank in place of the set that ran, one chunk a step, each
+        checked as it streams by (R9). `where` goes before the names in `ps`. What an image
+        raises goes on when all have been given back."""
+        self.stop()
+        try:
+            for index in range(reader.count):
+                image = reader.image(index)
+                self._make_room(image.name)
+                session = Session(
+                    self._node,
+                    self._events,
+                    self._clock,
+                    reader.source(index).readinto,
+                    self._chunk,
+                    where + image.name,
+                    image.length,
+                    label=image.name,
+                    priority=image.priority,
+                    quantum=image.quantum,
+                    stack=image.stack,
+                    sha256=image.sha256,
+                )
+                while session.step():
+                    yield
+                self._tasks.append(self._node.tasks.find(session.pid))
+        except OSError:
+            self.stop()
+            raise
+
+    def start(self) -> None:
+        """Starts what `load` has loaded."""
+        for task in self._tasks:
+            self._node.start(task.pid)
+
+    def stop(self) -> None:
+        """Ends the tasks, last loaded first."""
+        while self._tasks:
+            task = self._tasks.pop()
+            if task in self._node.tasks.order:
+                self._node.kill(task.pid)
+
+    def faulted(self) -> bool:
+        """Whether one of the tasks was parked by an error."""
+        for task in self._tasks:  # noqa: SIM110  any() with a generator allocates
+            if task.state == t.FAULTED:
+                return True
+        return False
+
+    def _make_room(self, app: str) -> None:
+        """The set's app takes the place of the same one from elsewhere."""
+        for task in list(self._node.tasks.order):
+            if task.app == app and task not in self._tasks and task.state != t.LOADING:
+                self._node.kill(task.pid)

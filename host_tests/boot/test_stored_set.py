@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: MIT
+"""The set that the node keeps: staged, activated, on trial, confirmed, given back."""
+
+import pytest
+
+import hsx
+from builders import SPIN, an_image
+from fakes.fram import PowerCut
+from hsx.errors import EBADMSG, EBUSY, EINVAL, EIO, ENODEV, ENOENT, EPERM, HsxError
+from hsx.service.provisioning import CONFIRM_MS
+from hsx.store.layout import layout_of
+from hsx.store.store import CONFIRMATION
+from powercut.medium import Medium
+from rig import Rig
+
+SIZE = 0x8000
+FAULT = 0x7E000000  # no such opcode
+
+
+def an_app(name: str, version: int, *code: int, **more) -> bytes:
+    """An app that spins; its version is in its rodata."""
+    return an_image(*(code or (SPIN,)), name=name, rodata=b"version %d" % version, **more)
+
+
+def versions(rig: Rig) -> dict[str, str]:
+    """What runs: app name -> its version."""
+    found = {}
+    for task in rig.node.tasks.order:
+        text = memoryview(bytearray(9))
+        rig.vm.read(task.pid, 0x4000, text)
+        found[task.instance] = bytes(text)[8:].decode()
+    return found
+
+
+def sources(rig: Rig) -> list[str]:
+    return [row["program"] for row in rig.node.ps()]
+
+
+@pytest.fixture
+def put(tmp_path):
+    """A function that writes an image file; its path."""
+
+    def write(name: str, image: bytes) -> str:
+        path = tmp_path / f"{name}.hxe"
+        path.write_bytes(image)
+        return str(path)
+
+    return write
+
+
+def formatted() -> Medium:
+    part = Medium(bytearray(b"\xff" * SIZE))
+    rig = Rig("nowhere", part)
+    rig.boot()
+    rig.provisioning.format(CONFIRMATION)
+    return part
+
+
+def booted(part: Medium, hard: bool = True) -> Rig:
+    """The node after a reset, on the same cells."""
+    rig = Rig("nowhere", Medium(part.memory), hard)
+    rig.boot()
+    hsx.attach(rig.runtime)
+    return rig
+
+
+def push(rig: Rig, *paths: str, **options) -> None:
+    rig.runtime.persist(paths, options.pop("only", False), options)
+    rig.runtime.activate()
+
+
+@pytest.fixture
+def running(put):
+    """A node with a confirmed set of two apps, one and two."""
+    rig = booted(formatted())
+    push(rig, put("one", an_app("one", 1)), put("two", an_app("two", 1)))
+    rig.provisioning.confirm()
+    return rig
+
+
+def test_a_staged_set_runs_when_it_is_activated_and_after_each_reset(put):
+    part = formatted()
+    rig = booted(part)
+    rig.runtime.persist((put("one", an_app("one", 1)),), False, {})
+    assert versions(rig) == {}
+    assert rig.runtime.activate()
+    assert versions(rig) == {"one": "1"}
+    assert sources(rig) == ["FRAM:A/one"]
+    again = booted(rig.store_part, hard=False)
+    assert versions(again) == {"one": "1"}
+
+
+def test_an_update_changes_what_it_names_and_keeps_the_rest(running, put):
+    push(running, put("two", an_app("two", 2)), put("three", an_app("three", 1)))
+    assert versions(running) == {"one": "1", "two": "2", "three": "1"}
+    assert sources(running) == ["FRAM:B/one", "FRAM:B/two", "FRAM:B/three"]
+    assert [row["pid"] for row in running.node.ps()] == [1, 2, 3]
+
+
+def test_only_what_is_named_is_the_set(running, put):
+    push(running, put("three", an_app("three", 1)), only=True)
+    assert versions(running) == {"three": "1"}
+
+
+def test_priority_quantum_and_version_are_kept_with_the_image(running, put):
+    push(running, put("one", an_app("one", 2)), priority=3, quantum=500, version="1.2")
+    again = booted(running.store_part)
+    row = again.node.ps()[0]
+    assert (row["app_name"], row["priority"], row["quantum"]) == ("one", 3, 500)
+    assert again.provisioning.slots()[1]["images"][0]["version"] == "1.2"
+
+
+def test_an_unknown_option_is_refused_before_anything_is_staged(running, put):
+    with pytest.raises(HsxError, match="colour") as refused:
+        running.runtime.persist((put("one", an_app("one", 2)),), False, {"colour": 1})
+    assert refused.value.errno == EINVAL
+    assert running.provisioning.status()["total"] == 0
+
+
+def test_a_pid_that_came_from_a_file_can_be_kept(running, put):
+    pid = running.runtime.load(put("three", an_app("three", 7)))
+    running.runtime.persist((pid,), False, {})
+    running.runtime.activate()
+    assert versions(running) == {"one": "1", "two": "1", "three": "7"}
+    with pytest.raises(HsxError) as refused:
+        running.runtime.persist((1,), False, {})
+    assert refused.value.errno == EINVAL
+
+
+def test_a_trial_confirms_itself_when_it_has_been_quiet(running, put):
+    push(running, put("two", an_app("two", 2)))
+    assert running.provisioning.status()["state"] == "trial"
+    running.clock.forward(CONFIRM_MS - 1)
+    running.board.tick(None)
+    assert running.provisioning.status()["state"] == "trial"
+    running.clock.forward(1)
+    running.board.tick(None)
+    assert running.provisioning.status()["state"] == "confirmed"
+    assert running.told("provisioning.persisted")[-1]["state"] == "confirmed"
+
+
+def test_a_trial_whose_app_faults_is_reverted_at_once(running, put):
+    push(running, put("two", an_app("two", 2, FAULT)))
+    for _ in range(20):
+        running.board.tick(None)
+    assert versions(running) == {"one": "1", "two": "1"}
+    assert sources(running) == ["FRAM:A/one", "FRAM:A/two"]
+    told = running.told("provisioning.rollback")[-1]
+    assert told == {"from": "B", "to": "A", "reason": "task faulted"}
+
+
+def test_a_trial_that_is_never_confirmed_is_reverted_after_its_attempts(running, put):
+    push(running, put("two", an_app("two", 2)))
+    part = running.store_part
+    for attempt in (1, 2, 3):
+        assert versions(booted(part)) == {"one": "1", "two": "2"}
+        if attempt < 3:  # a soft reset is no attempt
+            assert versions(booted(part, hard=False)) == {"one": "1", "two": "2"}
+    last = booted(part)
+    assert versions(last) == {"one": "1", "two": "1"}
+    assert last.told("provisioning.rollback")[-1]["reason"] == "attempts used up"
+
+
+def test_a_set_that_does_not_start_gives_way_to_the_one_before(running, put):
+    huge = an_app("two", 2, bss_size=0x9000)
+    push(running, put("two", huge))
+    assert versions(running) == {"one": "1", "two": "1"}
+    assert running.provisioning.status()["state"] == "confirmed"
+    assert running.told("provisioning.rollback")[-1]["reason"] == "set does not start"
+
+
+def test_rollback_goes_back_and_forth_between_confirmed_sets(running, put):
+    push(running, put("two", an_app("two", 2)))
+    running.provisioning.confirm()
+    assert running.runtime.rollback()
+    assert versions(running) == {"one": "1", "two": "1"}
+    assert running.runtime.rollback()
+    assert versions(running) == {"one": "1", "two": "2"}
+
+
+def test_without_a_set_before_there_is_no_rollback(running):
+    with pytest.raises(HsxError) as refused:
+        running.runtime.rollback()
+    assert refused.value.errno == ENOENT
+    assert versions(running) == {"one": "1", "two": "1"}
+
+
+def test_activate_without_a_staged_set_is_refused(running):
+    with pytest.raises(HsxError) as refused:
+        running.runtime.activate()
+    assert refused.value.errno == EBUSY
+
+
+def test_nothing_is_staged_while_a_set_is_on_trial(running, put):
+    push(running, put("two", an_app("two", 2)))
+    with pytest.raises(HsxError) as refused:
+        running.runtime.persist((put("one", an_app("one", 3)),), False, {})
+    assert refused.value.errno == EBUSY
+
+
+def test_a_damaged_image_is_refused_before_the_bank_is_touched(running, put):
+    bad = bytearray(an_app("two", 2))
+    bad[0x60] ^= 1
+    before = bytes(running.store_part.memory)
+    with pytest.raises(HsxError) as refused:
+        running.runtime.persist((put("two", bytes(bad)),), False, {})
+    assert refused.value.errno == EBADMSG
+    assert bytes(running.store_part.memory) == before
+
+
+def test_an_interrupted_staging_goes_on_where_it_was(running, put, monkeypatch):
+    large = put("two", an_app("two", 2, *[SPIN] * 2500))
+    seen = []
+
+    def some(index, at, view, write=None):
+        seen.append(at)
+        if len(seen) == 30:
+            raise KeyboardInterrupt
+        return write(index, at, view)
+
+    stage = running.provisioning.stage
+
+    def watched(images, only):
+        staging = stage(images, only)
+        original = staging.write
+        staging.write = lambda index, at, view: some(index, at, view, original)
+        return staging
+
+    monkeypatch.setattr(running.provisioning, "stage", watched)
+    with pytest.raises(KeyboardInterrupt):
+        running.runtime.persist((large,), False, {})
+    again = booted(running.store_part)
+    assert versions(again) == {"one": "1", "two": "1"}
+    again.runtime.persist((large,), False, {})
+    assert again.runtime.activate()
+    assert versions(again) == {"one": "1", "two": "2"}
+
+
+def test_a_task_from_elsewhere_gives_way_to_that_of_the_set(put):
+    rig = booted(formatted())
+    path = put("one", an_app("one", 1, multiple=False))
+    rig.runtime.load(path)
+    push(rig, path)
+    assert sources(rig) == ["FRAM:A/one"]
+
+
+def test_without_a_store_the_node_says_so_and_runs(put):
+    rig = Rig("nowhere")
+    rig.boot()
+    with pytest.raises(HsxError) as refused:
+        rig.runtime.persist((put("one", an_app("one", 1)),), False, {})
+    assert refused.value.errno == ENODEV
+    assert rig.runtime.load(put("two", an_app("two", 1))) == 1
+
+
+def test_a_part_that_was_never_formatted_is_left_alone(put):
+    part = Medium(bytearray(b"\xff" * SIZE))
+    rig = Rig("nowhere", part)
+    rig.boot()
+    assert rig.told("warning")[0]["detail"] == "there is no store: format it"
+    assert part.log == []
+    hsx.attach(rig.runtime)
+    with pytest.raises(HsxError) as refused:
+        hsx.format()
+    assert refused.value.errno == EPERM
+    hsx.format(CONFIRMATION)
+    assert rig.provisioning.status()["active"] == "none"
+
+
+class Failing(Medium):
+    """A part that stops answering when it is told to."""
+
+    dead = False
+
+    def _read(self, addr, buf):
+        if self.dead:
+            raise HsxError(EIO, "write", "bus error at the FRAM")
+        super()._read(addr, buf)
+
+
+def test_a_part_that_does_not_answer_leaves_a_node_without_a_store(running):
+    part = Failing(running.store_part.memory)
+    part.dead = True
+    rig = Rig("nowhere", part)
+    rig.boot()
+    assert versions(rig) == {}
+    assert rig.told("warning")[0]["code"] == "EIO"
+    assert part.log == []
+    assert versions(booted(running.store_part)) == {"one": "1", "two": "1"}
+
+
+def test_a_part_that_fails_while_a_set_is_read_is_not_damage(running):
+    """R9: nothing is written, and the next boot finds the set."""
+    part = Failing(running.store_part.memory)
+    rig = Rig("nowhere", part)
+    rig.runtime.start()
+    rig.store.commit.choose(False) if rig.store.open() else None
+    part.dead = True
+    while not rig.runtime.booted():
+        rig.board.tick(None)
+    assert versions(rig) == {}
+    assert part.log == []
+    assert versions(booted(running.store_part)) == {"one": "1", "two": "1"}
+
+
+def test_with_no_set_left_the_card_is_scanned(put, tmp_path):
+    rig = Rig(tmp_path, formatted())
+    rig.boot()
+    (tmp_path / "card.hxe").write_bytes(an_app("card", 1))
+    (tmp_path / "hsx.toml").write_text('schema = 1\n[[image]]\nfile = "card.hxe"\n')
+    push(rig, put("one", an_app("one", 1, FAULT)))
+    for _ in range(40):
+        rig.board.tick(None)
+    assert sources(rig) == ["SD:card.hxe"]
+
+
+def test_every_cut_of_an_update_leaves_the_old_set_or_the_new_one(running, put):
+    """Before and in each write of persist, activate and confirm, through the whole boot path;
+    every byte of them is host_tests/powercut's."""
+    files = put("two", an_app("two", 2)), put("three", an_app("three", 1))
+    start = bytes(running.store_part.memory)
+    old, new = {"one": "1", "two": "1"}, {"one": "1", "two": "2", "three": "1"}
+
+    def update(rig: Rig) -> None:
+        push(rig, *files)
+        rig.provisioning.confirm()
+
+    whole = booted(Medium(bytearray(start)), hard=False)
+    update(whole)
+    cuts, written = [], 0
+    for _, data in whole.store_part.log:
+        cuts += [written, written + len(data) // 2]
+        written += len(data)
+    seen = []
+    for cut in sorted(set(cuts)):
+        memory = bytearray(start)
+        rig = Rig("nowhere", Medium(memory, cut, "garbage"), hard=False)
+        try:
+            rig.boot()
+            update(rig)
+            raise AssertionError("the cut did not come")
+        except PowerCut:
+            pass
+        seen.append(versions(booted(Medium(memory))))
+    assert seen[0] == old
+    assert seen[-1] == new
+    switch = seen.index(new)
+    assert seen == [old] * switch + [new] * (len(seen) - switch)
+
+
+def test_the_front_door_tells_what_the_store_holds(running, put, capsys):
+    hsx.persist(put("two", an_app("two", 2)), version="2.0")
+    assert "staged" in capsys.readouterr().out
+    assert hsx.activate()
+    assert "trial" in capsys.readouterr().out
+    hsx.confirm()
+    rows = hsx.slots()
+    said = capsys.readouterr().out
+    assert rows[1]["active"]
+    assert rows[1]["images"][1]["version"] == "2.0"
+    assert "bank B  confirmed, active" in said
+    assert hsx.rollback()
+    assert hsx.status()["active"] == "A"
+
+
+def test_a_store_of_every_layout_with_banks_takes_a_set(put):
+    for log2 in (15, 17, 19):
+        part = Medium(bytearray(b"\xff" * (1 << log2)))
+        rig = Rig("nowhere", part)
+        rig.boot()
+        rig.provisioning.format(CONFIRMATION)
+        push(rig, put("one", an_app("one", 1)))
+        assert versions(rig) == {"one": "1"}
+        assert layout_of(1 << log2).bank_size

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""A whole node on the host: what `hsx.boot.wiring` builds, its board and clock owned by the test."""
+
+from builders import Bench
+from hsx.boot.runtime import Runtime
+from hsx.boot.scan import Scan
+from hsx.console import Console
+from hsx.service.events import Events
+from hsx.service.provisioning import Provisioning
+from hsx.store.region import Region
+from hsx.store.store import Store
+from hsx.transport.sdcard import SdCard
+
+
+class Screen:
+    """The board's console: keeps what was written."""
+
+    def __init__(self) -> None:
+        self.text = b""
+
+    def write(self, data) -> None:
+        self.text += data.encode() if isinstance(data, str) else bytes(data)
+
+
+class Board:
+    """A board whose timer fires when the test says so."""
+
+    NAME = "test"
+    POOL = 32768
+
+    def __init__(self, hard: bool) -> None:
+        self.tick = None
+        self.hard = hard
+
+    def timer(self, period_ms, callback):
+        self.tick = callback
+        return self
+
+    def deinit(self) -> None:
+        self.tick = None
+
+    def hard_reset(self) -> bool:
+        return self.hard
+
+
+class Rig(Bench):
+    """A runtime over a card that is a folder and, with `medium`, a store; `self.board.tick(None)`
+    is one poll. `hard`: the reset that it starts from was no soft one."""
+
+    def __init__(self, folder, medium: Region | None = None, hard: bool = True) -> None:
+        self.screen = Screen()
+        super().__init__()
+        console = Console(self.screen)
+        self.log = Events(self.clock, sink=console.event)
+        self.node.svc.stdout = console.text
+        self.node._emit = self.log.emit
+        self.board = Board(hard)
+        chunk = memoryview(bytearray(64))
+        card = SdCard(lambda root: None, str(folder))
+        scan = Scan(card, self.node, self.log, self.clock, chunk)
+        self.store_part = medium
+        self.store = None if medium is None else Store(medium, self.log.emit)
+        provisioning = Provisioning(self.node, self.log, self.clock, self.store, chunk)
+        self.provisioning = provisioning
+        self.runtime = Runtime(
+            self.board, self.clock, self.node, self.log, scan, provisioning, chunk
+        )
+
+    def boot(self) -> None:
+        self.runtime.start()
+        while not self.runtime.booted():
+            self.board.tick(None)
+        self.board.tick(None)
+
+    def told(self, kind: str) -> list[dict]:
+        return [event[4] for event in self.log.since(0) if event[2] == kind]
