@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""`make bench`: how fast the VM is, into build/bench.json.
+"""`make bench`: how fast the VM is and how much the store writes, into build/bench.json.
 
 On the M4 instructions are counted, in the firmware that ships; on the host it is a race within
-one run. `--diff` shows the change against the run before; `--programs` what each program costs.
+one run. The store's bytes are counted at the medium. `--diff` shows the change against the run
+before; `--programs` what each program costs.
 """
 
 import argparse
 from pathlib import Path
 
-from measure import host, node, record
+from measure import host, node, record, store
 
 RESULT = Path("build/bench.json")
 FOLDER = Path("build/measure")
@@ -17,6 +18,7 @@ TARGETS: record.Targets = {
     "vm.m4_insns_per_op_mix": ("<=", 27),
     "vm.m4_insns_per_op_locals": ("<=", 24),
     "vm.host_vs_plain": (">=", 1.0),
+    "store.write_amplification": ("<=", 1.05),
 }
 
 
@@ -31,6 +33,7 @@ def main() -> None:
     with node.MeasuringNode(options.firmware, FOLDER) as target:
         figures, per_program = node.count(target)
     figures.update(host.time(FOLDER))
+    figures.update(store.count())
     before = record.write(RESULT, figures)
     if options.programs:
         print(record.table(per_program, {}), end="\n\n")

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""How much the store writes for what it keeps: counted at the medium, everything included."""
+
+import binascii
+import hashlib
+import random
+
+from hsx.store.bank import Image
+from hsx.store.region import Region
+from hsx.store.store import CONFIRMATION, Store
+from measure.record import Figures
+
+KIB = 1024
+PART = 128 * KIB
+# Bytes of images and the part that they go to: from the smallest that counts to full banks.
+SETS = ((16 * KIB, PART), (32 * KIB, PART), (59 * KIB, PART), (240 * KIB, 512 * KIB))
+APP = 8 * KIB  # bytes of each app of the set of four
+_CHUNK = 512  # bytes, as a card is read
+
+
+class CountingRam(Region):
+    """A part whose `cells` are RAM. `written`: bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.written = 0
+        self.cells = bytearray(b"\xff" * size)
+
+    def _read(self, addr: int, buf: memoryview) -> None:
+        buf[:] = self.cells[addr : addr + len(buf)]
+
+    def _write(self, addr: int, buf: memoryview) -> None:
+        self.written += len(buf)
+        self.cells[addr : addr + len(buf)] = buf
+
+
+class Node:
+    """A store that takes one update after the other. `part`: bytes of its medium."""
+
+    def __init__(self, part: int) -> None:
+        self.medium = CountingRam(part)
+        self.store = Store(self.medium)
+        self.store.format(CONFIRMATION)
+
+    def update(self, images: list[bytes]) -> tuple[int, int]:
+        """A set, from begin to commit: bytes written, bytes of directory and images. What the
+        active bank has is carried over, the rest comes in chunks. The set is then confirmed."""
+        before = self.medium.written
+        staging = self.store.commit.stage([_entry(n, data) for n, data in enumerate(images)])
+        for _ in staging.carry_over():
+            self.store.poll(0)
+        for index, data in enumerate(images):
+            for at in range(staging.resume_at(index), len(data), _CHUNK):
+                staging.write(index, at, memoryview(data)[at : at + _CHUNK])
+                self.store.poll(0)
+        self.store.commit.commit(staging)
+        written = self.medium.written - before
+        self.store.commit.confirm()
+        return written, staging.total
+
+
+def _entry(number: int, data: bytes) -> Image:
+    digest = hashlib.sha256(data).digest()
+    return Image(f"app{number}", len(data), binascii.crc32(data), digest)
+
+
+def a_set(count: int, size: int, seed: int) -> list[bytes]:
+    """`count` images of `size` bytes together, alike in nothing with those of another seed."""
+    chance = random.Random(seed)
+    return [chance.randbytes(size // count) for _ in range(count)]
+
+
+def write_amplification(size: int, part: int) -> float:
+    """Bytes written over bytes of the set, for images of `size` bytes that are all new, into a
+    bank that holds a set: the dearest case, as that bank has first to be declared empty."""
+    node = Node(part)
+    for seed in (1, 2):
+        node.update(a_set(4, size, seed))
+    written, total = node.update(a_set(4, size, 3))
+    return written / total
+
+
+def changed_image(fresh: bool, growth: int = 0) -> int:
+    """Bytes written when one of four apps is new, the second, `growth` bytes longer than before.
+    `fresh`: the bank was never written; else it holds the set of two updates ago."""
+    node = Node(PART)
+    images = a_set(4, 4 * APP, 1)
+    node.update(images)
+    if not fresh:
+        images[1] = random.Random(2).randbytes(APP)
+        node.update(images)
+    images[1] = random.Random(3).randbytes(APP + growth)
+    return node.update(images)[0]
+
+
+def count() -> Figures:
+    """The figures of the store; `write_amplification` is the worst of the sets."""
+    sets = {
+        f"store.write_amplification_{size // KIB}_kib": round(write_amplification(size, part), 4)
+        for size, part in SETS
+    }
+    return {
+        "store.write_amplification": max(sets.values()),
+        **sets,
+        "store.bytes_per_changed_image": changed_image(fresh=False),
+        "store.bytes_per_changed_image_fresh": changed_image(fresh=True),
+        "store.bytes_per_changed_image_longer": changed_image(fresh=False, growth=100),
+        "store.bytes_of_changed_image": APP,
+    }
