@@ -113,4 +113,5 @@ class Bench:
 
     def state(self) -> tuple:
         """All that a load could leave behind."""
-        return self.vm.free(), self.vm.pids(), [task.instance for task in self.node.tasks.order]
+        names = [task.instance for task in self.node.tasks.order]
+        return self.vm.free(), self.vm.pids(), names, self.node.values.rows()

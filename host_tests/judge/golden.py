@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The golden programs and images: what a node is asked, and whether its answers are right."""
+"""The golden cases: what a node is asked, and whether its answers are right."""
 
 import json
 import os
@@ -16,6 +16,13 @@ FLAT = 72 * 1024  # bytes of a pool for the flat memory map
 PROGRAMS = {path.stem: json.loads(path.read_text()) for path in GOLDEN.glob("programs/*.json")}
 NEED_FLAT = sorted(name for name, case in PROGRAMS.items() if case["needs_flat"])
 NEED_NO_FLAT = sorted(name for name, case in PROGRAMS.items() if not case["needs_flat"])
+# No node has mailboxes.
+_NEED_MAILBOXES = ("mailbox_fifo",)
+SCENARIOS = {
+    path.stem: json.loads(path.read_text())
+    for path in sorted(GOLDEN.glob("svc/*.json"))
+    if path.stem not in _NEED_MAILBOXES
+}
 _INDEX = GOLDEN / "malformed/index.json"
 IMAGES = json.loads(_INDEX.read_text()) if _INDEX.is_file() else {}
 
@@ -25,9 +32,10 @@ ON_NODE = (HERE / "on_node.py").read_text()
 
 def write_card(path):
     """A card image with all golden images."""
-    files = [*GOLDEN.glob("programs/*.hxe"), *GOLDEN.glob("malformed/*.hxe")]
+    folders = ("programs", "malformed", "svc")
+    files = [file for folder in folders for file in GOLDEN.glob(f"{folder}/*.hxe")]
     names = [file.name for file in files]
-    assert len(set(names)) == len(names), "a program and a malformed image share a name"
+    assert len(set(names)) == len(names), "two images share a name"
     fat_image.write(path, fat_image.SMALLEST, [(file.name, file.read_bytes()) for file in files])
 
 
@@ -40,6 +48,12 @@ def programs_call(names, flat) -> str:
 def verdicts_call(flat) -> str:
     """Asks for all images' verdicts, with each chunk size."""
     return f"verdicts('/sd', {sorted(IMAGES)!r}, {CHUNKS!r}, {flat})"
+
+
+def scenarios_call() -> str:
+    """Asks for all scenarios."""
+    plans = {name: case["load_order"] for name, case in SCENARIOS.items()}
+    return f"scenarios('/sd', {plans!r})"
 
 
 def answers(text) -> dict:
@@ -68,3 +82,8 @@ def assert_verdict(found, name) -> None:
     assert errno == ("accept" if accepted else "EBADMSG")
     assert (rule == 0) == accepted
     assert all(clean for _, _, clean in found[name].values())
+
+
+def assert_scenario(found, name) -> None:
+    """One scenario, task by task."""
+    assert found[name][0] == SCENARIOS[name]["tasks"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs ON a node: loads and runs golden images from its card and prints what came out.
 
-One JSON object a line. Uses nothing but the package that is frozen.
+One JSON object a line. Uses nothing but the package that is frozen. Hosts take `Judge` from here.
 """
 
 import binascii
@@ -19,15 +19,13 @@ _WHOLE = 4096  # bytes: more than any golden image has
 
 
 class Judge:
-    """A node of its own, with a clock that jumps over sleeps. `flat`: bytes of a pool for the flat
-    memory map, 0 for the node's own VM."""
+    """A node of its own around a VM, with a clock that jumps over sleeps."""
 
-    def __init__(self, flat):
+    def __init__(self, vm):
         self.now = 0
         self.uart = []
         self.can = []
-        # The VM that booted, with its pool, unless another memory map is asked for.
-        self.vm = native.VM(bytearray(flat), 2, True) if flat else hsx.runtime().node.vm
+        self.vm = vm
         self.node = Node(self.vm, self._clock, self._text, self._frame, io_size=256)
         self.buf = bytearray(_WHOLE)
 
@@ -86,6 +84,29 @@ class Judge:
         self.node.kill(pid)
         return result
 
+    def scenario(self, paths):
+        """Programs loaded in this order and run until none can go on: what each has come to."""
+        pids = [self.load(path, _WHOLE, 0) for path in paths]
+        for pid in pids:
+            self.node.start(pid)
+        tasks = [self.node.tasks.find(pid) for pid in pids]
+        while any(task.state in (t.READY, t.SLEEPING) for task in tasks):
+            self.now = ticks.add(self.now, self.node.poll(self.now))
+        results = []
+        for task in tasks:
+            data = bytearray(self.vm.get(task.pid, native.RO_LEN))
+            self.vm.read(task.pid, 0x4000, data)
+            results.append(
+                {
+                    "program": task.app,
+                    "state": t.STATES[task.state],
+                    "r0": self.vm.get(task.pid, 0),
+                    "data": str(binascii.hexlify(data), "ascii"),
+                }
+            )
+            self.node.kill(task.pid)
+        return results
+
     def verdict(self, path, chunk):
         """Whether an image is accepted, with the errno and the rule if not."""
         try:
@@ -95,12 +116,18 @@ class Judge:
         return ["accept", 0]
 
     def left_over(self):
-        return [self.vm.free(), list(self.vm.pids()), len(self.node.tasks.order)]
+        node = self.node
+        return [self.vm.free(), list(self.vm.pids()), len(node.tasks.order), node.values.rows()]
+
+
+def a_vm(flat):
+    """The VM that booted, with its pool; or one with the flat memory map and `flat` bytes."""
+    return native.VM(bytearray(flat), 2, True) if flat else hsx.runtime().node.vm
 
 
 def programs(folder, names, chunks, caps, flat):
     """Runs each program with each chunk size; a line per run, and one for what is left."""
-    judge = Judge(flat)
+    judge = Judge(a_vm(flat))
     idle = judge.left_over()
     for name in names:
         for chunk in chunks:
@@ -112,10 +139,22 @@ def programs(folder, names, chunks, caps, flat):
 
 def verdicts(folder, names, chunks, flat):
     """Judges each image with each chunk size; a line per load."""
-    judge = Judge(flat)
+    judge = Judge(a_vm(flat))
     idle = judge.left_over()
     for name in names:
         for chunk in chunks:
             gc.collect()
             result = judge.verdict(folder + "/" + name, chunk or _WHOLE)
             print(json.dumps([name, chunk, result + [judge.left_over() == idle]]))
+
+
+def scenarios(folder, plans):
+    """Runs each scenario, {name: programs in the order of loading}; a line per scenario, and one
+    for what is left."""
+    judge = Judge(a_vm(0))
+    idle = judge.left_over()
+    for name in plans:
+        gc.collect()
+        result = judge.scenario(["%s/%s.hxe" % (folder, program) for program in plans[name]])
+        print(json.dumps([name, 0, result]))
+    print(json.dumps(["left", 0, judge.left_over() == idle]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The golden programs and images, judged in MicroPython's unix port: one process for all."""
+"""The golden cases, judged in MicroPython's unix port: one process for all."""
 
 import pytest
 
@@ -23,11 +23,12 @@ each_map = pytest.mark.parametrize("memory", BOTH, ids=named)
 
 @pytest.fixture(scope="module")
 def told(script, tmp_path_factory):
-    """All answers, by what was asked and memory map."""
+    """All answers, by what was asked, and memory map."""
     card = tmp_path_factory.mktemp("golden") / "card.img"
     golden.write_card(card)
     calls = {("programs", memory): golden.programs_call(NAMES[memory], memory) for memory in BOTH}
     calls |= {("verdicts", memory): golden.verdicts_call(memory) for memory in BOTH}
+    calls["scenarios"] = golden.scenarios_call()
     asked = f"\nprint({_NEXT!r}, end='')\n".join(calls.values())
     parts = script("\n".join(["import boot", golden.ON_NODE, asked]), card).split(_NEXT)
     return dict(zip(calls, map(golden.answers, parts), strict=True))
@@ -47,3 +48,12 @@ def test_programs_leave_nothing_behind(told, memory):
 @pytest.mark.parametrize("name", sorted(golden.IMAGES))
 def test_an_image_gets_its_verdict_however_it_was_cut_and_leaves_nothing(told, memory, name):
     golden.assert_verdict(told["verdicts", memory], name)
+
+
+@pytest.mark.parametrize("name", golden.SCENARIOS)
+def test_a_scenario_ends_as_in_the_reference(told, name):
+    golden.assert_scenario(told["scenarios"], name)
+
+
+def test_scenarios_leave_nothing_behind(told):
+    assert told["scenarios"]["left"][0] is True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The golden programs and images, judged inside the firmware. Images come from the node's card."""
+"""The golden cases, judged inside the firmware. Images come from the node's card."""
 
 import os
 from pathlib import Path
@@ -51,6 +51,11 @@ def judged(firmware, tmp_path_factory):
     return ask(firmware, folder, golden.verdicts_call(golden.SEGMENTED))
 
 
+@pytest.fixture(scope="module")
+def played(firmware, tmp_path_factory):
+    return ask(firmware, tmp_path_factory.mktemp("played"), golden.scenarios_call())
+
+
 @pytest.mark.parametrize("name", golden.NEED_NO_FLAT)
 def test_a_program_ends_as_in_the_reference_however_it_was_cut(segmented, name):
     golden.assert_as_in_the_reference(segmented, name)
@@ -68,3 +73,12 @@ def test_programs_leave_nothing_behind(segmented):
 @pytest.mark.parametrize("name", sorted(golden.IMAGES))
 def test_an_image_gets_its_verdict_however_it_was_cut_and_leaves_nothing(judged, name):
     golden.assert_verdict(judged, name)
+
+
+@pytest.mark.parametrize("name", golden.SCENARIOS)
+def test_a_scenario_ends_as_in_the_reference(played, name):
+    golden.assert_scenario(played, name)
+
+
+def test_scenarios_leave_nothing_behind(played):
+    assert played["left"][0] is True
