@@ -4,7 +4,7 @@
 import binascii
 import hashlib
 
-from hsx.errors import HsxError
+from hsx.errors import EIO, HsxError
 from hsx.store.bank import Image
 from hsx.store.layout import Layout
 from hsx.store.region import Region
@@ -38,6 +38,44 @@ def errno(caught) -> int:
     """Of what `pytest.raises(HsxError)` has caught."""
     assert isinstance(caught.value, HsxError)
     return caught.value.errno
+
+
+class Faulty(Medium):
+    """Raises HsxError(`number`) at access `fail_at`, reads and writes counted together from 0, and
+    `forever` at all that follow; a write that fails leaves its first `kept` bytes."""
+
+    def __init__(
+        self,
+        memory: bytearray,
+        fail_at: int | None = None,
+        number: int = EIO,
+        forever: bool = False,
+        kept: int = 0,
+    ) -> None:
+        super().__init__(memory)
+        self.accesses = 0
+        self.fail_at = fail_at
+        self._number = number
+        self._forever = forever
+        self._kept = kept
+
+    def _fails(self) -> bool:
+        at, self.accesses = self.accesses, self.accesses + 1
+        if self.fail_at is None:
+            return False
+        return at >= self.fail_at if self._forever else at == self.fail_at
+
+    def _read(self, addr: int, buf: memoryview) -> None:
+        if self._fails():
+            raise HsxError(self._number, "write", "told to fail")
+        super()._read(addr, buf)
+
+    def _write(self, addr: int, buf: memoryview) -> None:
+        if self._fails():
+            if self._kept:
+                super()._write(addr, buf[: self._kept])
+            raise HsxError(self._number, "write", "told to fail")
+        super()._write(addr, buf)
 
 
 class Bench:
