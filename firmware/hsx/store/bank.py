@@ -61,6 +61,14 @@ class Image:
         version = self.version.encode()
         if not 0 < len(name) <= 32 or len(version) > 16 or len(self.sha256) != 32:
             raise HsxError(EINVAL, "begin", "name, version or digest of an image")
+        for limit, numbers in (
+            (0xFF, (self.source, self.pid, self.priority)),
+            (0xFFFF, (self.stack, self.heap, self.flags)),
+            (0xFFFFFFFF, (self.epoch, self.quantum, self.crc)),
+        ):
+            # MicroPython would cut them short, silently.
+            if min(numbers) < 0 or max(numbers) > limit:
+                raise HsxError(EINVAL, "begin", "number of an image's entry")
         struct.pack_into(
             _ENTRY_FORMAT,
             buf,
