@@ -49,6 +49,7 @@ _KEY = const(10)  # 0: none
 _DEBOUNCE = const(11)  # ms
 _WIDTH = const(12)
 
+_GROWTH = const(4)  # rows at a time
 _NEVER = const(0xFFFF)  # _TICK_HIGH of a value that has not changed: no tick has it
 _NO_KEY = const(0xFFFF)  # reserved, never saved (spec/provisioning.md P-54)
 _LETTERS = const(4096)  # of all texts together
@@ -72,8 +73,10 @@ class Values:
         self.saved = saved
         self._clock = clock
         self._emit = emit
-        self._rows = array("H", bytes(2 * _WIDTH * capacity))
-        self._text: "list[Sequence[str | None] | None]" = [None] * capacity
+        self._capacity = capacity
+        # Both grow to what is needed at once, and keep their places for the next task.
+        self._rows = array("H")
+        self._text: "list[Sequence[str | None] | None]" = []
         self._at: "dict[int, int]" = {}  # pid << 16 | oid -> place of the row's first field
         self._used = 0  # rows; they stand in the order of registration, without holes
         self._letters = 0
@@ -154,11 +157,16 @@ class Values:
         if name in self._at:
             return EEXIST
         letters = _letters(text)
-        if self._used == len(self._text) or letters > _LETTERS - self._letters:
+        if self._used == self._capacity or letters > _LETTERS - self._letters:
             return ENOSPC
         at = self._used * _WIDTH
-        self._at[name] = at  # first, because it may find no memory
         rows = self._rows
+        # First all that may find no memory.
+        if at == len(rows):
+            rows.extend(array("H", bytes(2 * _WIDTH * _GROWTH)))
+        if self._used == len(self._text):
+            self._text.append(None)
+        self._at[name] = at
         rows[at + _PID] = pid
         rows[at + _OID] = oid
         rows[at + _FLAGS] = flags | auth << 8
