@@ -165,21 +165,29 @@ def _no_r4() -> list[Patch]:
     return [(Superblocks, "open", open_only)]
 
 
-_BUGS = {
-    "crc_before_data": (_crc_before_data, ("update",)),
-    "progress_before_data": (_progress_before_data, ("resume",)),
-    "single_superblock": (_single_superblock, ("confirm",)),
-    "generation_not_raised": (_generation_not_raised, ("confirm",)),
-    "attempt_after_trying": (_attempt_after_trying, ("revert_by_attempts",)),
-    "not_declared": (_not_declared, ("declare",)),
-    "record_not_bound": (_record_not_bound, ("restage",)),
-    "confirm_once": (_confirm_once, ("confirm",)),
-    "values_copied_back": (_values_copied_back, ("trial_value",)),
-    "no_v4": (_no_v4, ("trial_value",)),
-    "no_r3": (_no_r3, ("confirm", "update")),
-    "no_r4": (_no_r4, ("confirm", "update")),
+# Name: how it is seeded, the rule it breaks, the scenarios that the rule is about.
+_BUGS: dict[str, tuple[Callable[[], list[Patch]], str, tuple[str, ...]]] = {
+    "crc_before_data": (_crc_before_data, "R8", ("update",)),
+    "progress_before_data": (_progress_before_data, "R6", ("resume",)),
+    "single_superblock": (_single_superblock, "R2", ("confirm",)),
+    "generation_not_raised": (_generation_not_raised, "R2", ("confirm",)),
+    "attempt_after_trying": (_attempt_after_trying, "R9", ("revert_by_attempts",)),
+    "not_declared": (_not_declared, "R5", ("declare",)),
+    "record_not_bound": (_record_not_bound, "R6", ("restage",)),
+    "confirm_once": (_confirm_once, "R2", ("confirm",)),
+    "values_copied_back": (_values_copied_back, "V3", ("trial_value",)),
+    "no_v4": (_no_v4, "V4", ("trial_value",)),
+    "no_r3": (_no_r3, "R3", ("confirm", "update")),
+    "no_r4": (_no_r4, "R4", ("confirm", "update")),
 }
 NAMES = tuple(_BUGS)
+RULES = ("R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10")
+RULES += ("V1", "V2", "V3", "V4", "C1", "F")
+
+
+def by_rule() -> dict[str, list[str]]:
+    """The bugs that break each rule of the store's design."""
+    return {rule: [name for name in NAMES if _BUGS[name][1] == rule] for rule in RULES}
 
 
 @contextmanager
@@ -197,5 +205,5 @@ def seeded(name: str) -> Iterator[None]:
 
 def order(name: str, scenarios: list[Scenario]) -> list[Scenario]:
     """The scenarios, those that the bug is about first."""
-    first = _BUGS[name][1]
+    first = _BUGS[name][2]
     return sorted(scenarios, key=lambda scenario: scenario.name not in first)

@@ -1,357 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""Cuts the power of every scenario at every byte, and again at every byte of the recovery.
+"""Cuts the power of the store everywhere, on the host and on the emulated target, and reports.
 
-A case has an id, which `--case` runs alone:
-
-    update/uncut                    no fault at all
-    update/b123/garbage             cut with 123 bytes written, the torn byte is garbage
-    update/b123/old/again           the same, then the interrupted step is started again
-    restage/b123/old/instead        or left out, and the next step is taken
-    update/b123/old/then1           the recovery goes through, then copy 1 rots
-    update/b123/old/b7/garbage      and the recovery is cut with 7 bytes written
-    update/w5/rot0                  power lost before write 5; superblock copy 0 rots while off
-    update/w5/rot0/b7/old           and the recovery is cut
-    update/w5/run1                  copy 1 rots behind five writes while the node runs on
-    update/w5/run1/b300/old         and the power is cut with 300 bytes written
-    update/b123/old/rot1            cut inside a write, and copy 1 rots while off
-
-The last kind is the one double fault that two copies cannot bear: if the torn write was the
-superblock's own, the store may be gone; then it says so and starts nothing. Everywhere else the
-whole invariant holds (`invariant.py`). "new" for the torn byte is "old" of the next byte.
+`--case ID` runs one case alone; ids are told in `cuts`, `damage` and `target`. The report goes to
+stdout for a person and to build/powercut.json for programs.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
-import random
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
-from fakes.fram import PowerCut  # noqa: E402  after the path is set
-from hsx.store.layout import COPY, Layout  # noqa: E402
-from hsx.store.store import Store  # noqa: E402
-from powercut import bugs, damage  # noqa: E402
-from powercut.invariant import (  # noqa: E402
-    Broken,
-    Expected,
-    Outcome,
-    View,
-    check_again,
-    check_reset,
-)
-from powercut.medium import TORN, Medium, prefix  # noqa: E402
-from powercut.scenarios import SCENARIOS, Scenario  # noqa: E402
-from powercut.world import ATTEMPTS, World  # noqa: E402
+from powercut import bugs, damage, target  # noqa: E402  after the path is set
+from powercut.cuts import Reference, Tally, run_case, run_scenario  # noqa: E402
+from powercut.invariant import Broken  # noqa: E402
+from powercut.scenarios import SCENARIOS  # noqa: E402
 
-NO_STORE = ("no store",)
-
-
-class Reference:
-    """The uncut run of a scenario: what each step shows, writes and ends at."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
-        self.start = scenario.start()
-        part = Medium(bytearray(self.start))
-        copy = Medium(bytearray(self.start))
-        store = Store(copy, attempts=ATTEMPTS, layout=scenario.layout)
-        store.open()
-        self.views = [View(store, copy)]
-        self.ends: list[int] = []  # bytes written when each step was done
-        try:
-            world = World(part, scenario.layout)
-            for step in scenario.steps:
-                step(world)
-                self.ends.append(part.written)
-                self.views.append(View(world.store, part))
-        except (OSError, AssertionError) as error:
-            raise Broken(
-                f"uncut, step {len(self.ends)}: {type(error).__name__}: {error}"
-            ) from error
-        if self.views[-1].facts != scenario.ends:
-            raise Broken(f"uncut, it ends with {self.views[-1].facts}, not {scenario.ends}")
-        self.log = part.log
-        self.total = part.written
-        self.offsets = [0]  # bytes written before each write, and at the end
-        for _, data in self.log:
-            self.offsets.append(self.offsets[-1] + len(data))
-
-    def step_at(self, written: int) -> int:
-        """Which step is under way with so many bytes written; one too many if all are done."""
-        return next((n for n, end in enumerate(self.ends) if end > written), len(self.ends))
-
-    def expected(self, written: int) -> Expected:
-        """What may be seen after a cut there."""
-        step = self.step_at(written)
-        views = self.views[step : step + 2]
-        facts = {view.facts for view in views}
-        between = self.scenario.between and len(views) == 2
-        if between:
-            facts.add(NO_STORE)
-        return Expected(facts, views[0], between)
-
-    def write_at(self, written: int) -> int:
-        """The write that the byte after so many belongs to."""
-        return next(n for n, offset in enumerate(self.offsets[1:]) if offset > written)
-
-
-def cut_run(reference: Reference, cut_at: int, torn: str) -> tuple[bytearray, dict[str, int]]:
-    """Runs the scenario until the power fails: the cells, and how often each trial started."""
-    part = Medium(bytearray(reference.start), cut_at, torn)
-    tries: dict[str, int] = {}
-    try:
-        world = World(part, reference.scenario.layout)
-        world.tries = tries
-        for step in reference.scenario.steps:
-            step(world)
-    except PowerCut:
-        pass
-    except (OSError, AssertionError) as error:
-        raise Broken(f"before the cut: {type(error).__name__}: {error}") from error
-    return part.memory, tries
-
-
-def rotten_run(
-    reference: Reference, write: int, copy: int, cut_at: int | None, torn: str
-) -> Medium:
-    """The same with a superblock copy that rots behind so many writes, while the node runs."""
-
-    def rot_now(number: int) -> None:
-        if number == write:
-            rot(part.memory, copy, write)
-
-    part = Medium(bytearray(reference.start), cut_at, torn, rot_now)
-    rot_now(0)
-    try:
-        world = World(part, reference.scenario.layout)
-        for step in reference.scenario.steps:
-            step(world)
-    except PowerCut:
-        pass
-    except (OSError, AssertionError) as error:
-        raise Broken(f"with a rotten copy: {type(error).__name__}: {error}") from error
-    return part
-
-
-def rot(memory: bytearray, copy: int, number: int) -> None:
-    """Flips one bit of a superblock copy; which one differs from case to case."""
-    memory[copy * COPY + number * 7 % 96] ^= 1 << number % 8
-
-
-# ---- one case of each kind --------------------------------------------------------------------
-
-
-def run_case(reference: Reference, case: str) -> Outcome | None:
-    """Runs the case of this id; Broken if the invariant does not hold."""
-    parts = case.split("/")[1:]
-    layout = reference.scenario.layout
-    kind = parts[0][0]
-    at = int(parts[0][1:]) if kind in "bw" else 0
-    if kind == "u":
-        facts = {reference.views[-1].facts}
-        expected = Expected(facts, reference.views[-1])
-        return check_reset(prefix(reference.start, reference.log, None, "old"), layout, expected)
-    if kind == "b":
-        memory, tries = cut_run(reference, at, parts[1])
-        expected = reference.expected(at)
-        rest = parts[2:]
-        if rest and rest[0] in ("again", "instead"):
-            return _again(reference, memory, at, expected, tries, rest[0] == "instead")
-        if rest and rest[0].startswith("then"):
-            after = check_reset(memory, layout, expected).after
-            rot(memory, int(rest[0][4:]), at)
-            return check_reset(memory, layout, Expected({after.facts}, after))
-        if rest and rest[0].startswith("rot"):
-            copy = int(rest[0][3:])
-            rot(memory, copy, at)
-            addr = reference.log[reference.write_at(at)][0]
-            if addr < 2 * COPY and at not in reference.offsets:
-                expected.facts.add(NO_STORE)
-            rest = rest[1:]
-    else:
-        copy = int(parts[1][3:])
-        if parts[1].startswith("rot"):
-            at = reference.offsets[at]
-            memory = prefix(reference.start, reference.log, at, "old")
-            rot(memory, copy, int(parts[0][1:]))
-            rest = parts[2:]
-        else:
-            cut = int(parts[2][1:]) if len(parts) > 2 else None
-            part = rotten_run(reference, at, copy, cut, parts[3] if len(parts) > 2 else "old")
-            memory, rest = part.memory, []
-            return check_reset(memory, layout, _expected_rotten(reference, cut))
-        expected = reference.expected(at)
-    if not rest:
-        return check_reset(memory, layout, expected)
-    first = check_reset(bytearray(memory), layout, expected)
-    return check_second(memory, layout, first, int(rest[0][1:]), rest[1])
-
-
-def check_second(
-    memory: "bytes | bytearray", layout: Layout, first: Outcome, cut_at: int, torn: str
-) -> Outcome:
-    """Cuts a recovery, whose uncut outcome is known, and checks the next one."""
-    cells = prefix(bytes(memory), first.log, cut_at, torn)
-    facts = {first.view.facts, first.after.facts}
-    if cut_at < len(first.log[0][1]):
-        # Nothing was shown yet, and a repair that writes over a rotten bit may heal the old copy.
-        facts |= first.expected.facts
-    # A cut repair may leave the copies as they were: the generation before it counts.
-    least = first.expected.least
-    return check_reset(cells, layout, Expected(facts, least, first.expected.forgets))
-
-
-def _again(
-    reference: Reference,
-    memory: bytearray,
-    at: int,
-    expected: Expected,
-    tries: dict[str, int],
-    instead: bool,
-) -> None:
-    step = reference.step_at(at)
-    before = reference.views[step].facts
-    view = check_reset(bytearray(memory), reference.scenario.layout, expected).view
-    if instead or view.facts not in (before, NO_STORE):
-        step += 1
-    check_again(memory, reference.scenario, step, reference.views[-1], tries)
-
-
-def _expected_rotten(reference: Reference, cut: int | None) -> Expected:
-    """After a run with a rotten copy: the extra writes of R3 shift the bytes at which steps end,
-    by two copies at most, so that a cut may belong to an earlier step."""
-    if cut is None:
-        return Expected({reference.views[-1].facts}, reference.views[-1])
-    low = reference.step_at(max(0, cut - 2 * 96))
-    high = reference.step_at(cut)
-    views = reference.views[low : high + 2]
-    facts = {view.facts for view in views}
-    if reference.scenario.between:
-        facts.add(NO_STORE)
-    return Expected(facts, views[0], reference.scenario.between)
-
-
-# ---- all cases --------------------------------------------------------------------------------
-
-
-class Tally:
-    """What a scenario came to. `cuts`: power cuts, by kind; `lost`: (id, why)."""
-
-    def __init__(self) -> None:
-        kinds = ("first", "again", "second", "then_rot", "rot", "rot_and_cut", "double")
-        self.cuts = dict.fromkeys(kinds, 0)
-        self.gone = 0  # double faults after which there was no store, as documented
-        self.lost: list[tuple[str, str]] = []
-
-    def total(self) -> int:
-        return sum(self.cuts.values())
-
-
-def some(values: list, limit: int, chance: random.Random) -> list:
-    """All of them, or `limit` drawn at random."""
-    return values if len(values) <= limit else sorted(chance.sample(values, limit))
-
-
-def cases(reference: Reference, limit: int, chance: random.Random) -> Iterator[tuple[str, str]]:
-    """(kind, id) of all cases but those of the second cut; at most `limit` places of each kind."""
-    name = reference.scenario.name
-    yield "uncut", f"{name}/uncut"
-    places = some(list(range(reference.total)), limit, chance)
-    for at in places:
-        for torn in TORN:
-            yield "first", f"{name}/b{at}/{torn}"
-        yield "again", f"{name}/b{at}/old/again"
-        if reference.scenario.droppable and reference.step_at(at) == 0:
-            yield "again", f"{name}/b{at}/old/instead"
-        for copy in (0, 1):
-            yield "then_rot", f"{name}/b{at}/old/then{copy}"
-        for copy in (0, 1) if at or not reference.scenario.rotten else ():
-            yield "double", f"{name}/b{at}/old/rot{copy}"
-    yield "first", f"{name}/b{reference.total}/old"
-    writes = list(range(reference.scenario.rotten, len(reference.log) + 1))
-    for write in some(writes, limit, chance):
-        for copy in (0, 1):
-            yield "rot", f"{name}/w{write}/rot{copy}"
-            if write == len(reference.log):
-                continue
-            yield "rot", f"{name}/w{write}/run{copy}"
-            later = list(range(reference.offsets[write], reference.total))
-            for at in some(later, max(1, limit // len(reference.log)), chance):
-                yield "rot_and_cut", f"{name}/w{write}/run{copy}/b{at}/old"
-
-
-def run_scenario(scenario: Scenario, limit: int, seconds: int, seed: int) -> Tally:
-    """All cases of a scenario. `limit`: places of one kind; `seconds`: second cuts, at most."""
-    tally = Tally()
-    chance = random.Random(f"{seed}/{scenario.name}")
-    try:
-        reference = Reference(scenario)
-    except Broken as error:
-        tally.lost.append((f"{scenario.name}/uncut", str(error)))
-        return tally
-    second: list[tuple[str, int]] = []
-    for kind, case in cases(reference, limit, chance):
-        try:
-            outcome = run_case(reference, case)
-        except Broken as error:
-            tally.lost.append((case, str(error)))
-            continue
-        if kind != "uncut":
-            tally.cuts[kind] += 1
-        if kind == "double" and outcome is not None and not outcome.view.valid:
-            tally.gone += 1
-        if outcome is not None and outcome.log and (kind == "first" or "/rot" in case):
-            second.append((case, sum(len(data) for _, data in outcome.log)))
-    _second_cuts(reference, second, seconds, chance, tally)
-    return tally
-
-
-def _second_cuts(
-    reference: Reference,
-    firsts: list[tuple[str, int]],
-    limit: int,
-    chance: random.Random,
-    tally: Tally,
-) -> None:
-    """Cuts the recoveries: all of their bytes, or an even share of `limit` cuts each."""
-    share = max(1, limit // max(1, len(firsts)))
-    for case, size in firsts:
-        memory, first = _recovery(reference, case)
-        places = [(at, torn) for at in range(size) for torn in TORN]
-        for at, torn in some(places, share, chance):
-            try:
-                check_second(memory, reference.scenario.layout, first, at, torn)
-            except Broken as error:
-                tally.lost.append((f"{case}/b{at}/{torn}", str(error)))
-            tally.cuts["second"] += 1
-
-
-def _recovery(reference: Reference, case: str) -> tuple[bytes, Outcome]:
-    """The cells before the recovery of a case, and its uncut outcome."""
-    parts = case.split("/")[1:]
-    at = int(parts[0][1:])
-    if parts[0][0] == "w":
-        memory = prefix(reference.start, reference.log, reference.offsets[at], "old")
-        at_byte = reference.offsets[at]
-    else:
-        memory = prefix(reference.start, reference.log, at, parts[1])
-        at_byte = at
-    expected = reference.expected(at_byte)
-    if parts[-1].startswith("rot"):
-        rot(memory, int(parts[-1][3:]), at)
-        if parts[0][0] == "b":
-            expected.facts.add(NO_STORE)
-    return bytes(memory), check_reset(bytearray(memory), reference.scenario.layout, expected)
-
-
-# ---- report -----------------------------------------------------------------------------------
+_bench: list[target.Bench] = []  # this process's, for as long as it lives
 
 
 def run_damage(randoms: int) -> tuple[int, list[str]]:
@@ -378,6 +52,21 @@ def hunt(bug: str, limit: int, seconds: int, seed: int) -> str | None:
     return None
 
 
+def run_one(case: str, firmware: Path) -> None:
+    """Runs one case by its id; Broken if the invariant does not hold."""
+    name = case.split("/")[0]
+    if name == "damage":
+        damage.run_case(case, damage.starts())
+    elif name == "target":
+        with target.Bench(firmware) as bench:
+            bench.run_case(case)
+    else:
+        run_case(Reference(next(s for s in SCENARIOS if s.name == name)), case)
+
+
+# ---- jobs, each in a process ------------------------------------------------------------------
+
+
 def _scenario_job(work: tuple[str, int, int, int]) -> tuple[str, Tally, float]:
     name, limit, seconds, seed = work
     start = time.perf_counter()
@@ -386,66 +75,167 @@ def _scenario_job(work: tuple[str, int, int, int]) -> tuple[str, Tally, float]:
     return name, tally, time.perf_counter() - start
 
 
+def _bug_job(work: tuple[str, int]) -> tuple[str, str | None]:
+    bug, seed = work
+    return bug, hunt(bug, 150, 500, seed)
+
+
+def _target_job(
+    work: tuple[Path, str, str, int, int],
+) -> tuple[str, str, Counter[str], list[tuple[str, str]]]:
+    """Cases of one kind of one step: how many left what, and the lost ones with why."""
+    firmware, name, kind, count, seed = work
+    if not _bench:
+        _bench.append(target.Bench(firmware))
+    left: Counter[str] = Counter()
+    lost = []
+    for case in _bench[0].cases(name, kind, count, seed):
+        try:
+            left[_bench[0].run_case(case)] += 1
+        except (Broken, RuntimeError, TimeoutError) as error:
+            left["lost"] += 1
+            lost.append((case, str(error)))
+    return name, kind, left, lost
+
+
+def _all(jobs: int, job: Callable, work: Iterable) -> Iterator[Any]:
+    """What the jobs give, as they are done."""
+    if jobs == 1:
+        yield from map(job, work)
+        return
+    with multiprocessing.Pool(jobs) as pool:
+        yield from pool.imap_unordered(job, work)
+
+
+# ---- report -----------------------------------------------------------------------------------
+
+
+class Report:
+    """Prints what happened while it happens. `facts` is what build/powercut.json gets."""
+
+    def __init__(self, seed: int) -> None:
+        self.facts: dict[str, Any] = {"seed": seed, "lost": 0}
+
+    def lose(self, cases: list[tuple[str, str]]) -> None:
+        """Counts cases in which the invariant did not hold, and shows the first of them."""
+        self.facts["lost"] += len(cases)
+        for case, why in cases[:3]:
+            print(f"    LOST {case}: {why}")
+
+    def host(self, results: Iterable[tuple[str, Tally, float]]) -> None:
+        """Power cuts and rotten copies at every byte."""
+        print(f"host: {'scenario':20}{'cuts':>9}  lost  depth 2          seconds  cuts by kind")
+        scenarios = {}
+        for name, tally, took in results:
+            kinds = " ".join(f"{kind}:{count}" for kind, count in tally.cuts.items())
+            depth = "all" if tally.all_second else "sampled"
+            counts = f"{tally.total():9}{len(tally.lost):6}  {depth:15}{took:9.0f}"
+            print(f"      {name:20}{counts}  {kinds}", flush=True)
+            self.lose(tally.lost)
+            scenarios[name] = {
+                **tally.cuts,
+                "total": tally.total(),
+                "lost": len(tally.lost),
+                "exhaustive": tally.all_first,
+                "exhaustive_second": tally.all_second,
+                "store_gone": tally.gone,
+            }
+        cuts = sum(scenario["total"] for scenario in scenarios.values())
+        gone = sum(scenario["store_gone"] for scenario in scenarios.values())
+        self.facts["host"] = {"cuts": cuts, "store_gone": gone, "scenarios": scenarios}
+        print(
+            f"      {cuts} cuts; {gone} double faults hit both superblock copies at once, and the"
+        )
+        print("      node said that there is no store, as it must")
+
+    def damage(self, count: int, harmed: list[str]) -> None:
+        """Flipped bits and changed bytes."""
+        print(f"damage: {count} cases, {len(harmed)} lost", flush=True)
+        self.facts["host"]["damage"] = count
+        self.lose([(text, "") for text in harmed])
+
+    def bugs(self, results: Iterable[tuple[str, str | None]]) -> None:
+        """Which seeded bug was found, by rule."""
+        found = dict(results)
+        for rule, names in bugs.by_rule().items():
+            for name in names:
+                print(f"rule {rule:4}{name:24}{found[name] or 'NOT FOUND'}", flush=True)
+        self.facts["seeded_bugs"] = {name: found[name] is not None for name in bugs.NAMES}
+        self.facts["found_by"] = found
+
+    def target(
+        self, results: Iterable[tuple[str, str, Counter[str], list[tuple[str, str]]]]
+    ) -> None:
+        """Moments on the emulated target."""
+        print("target: step                kind      cases  before  after  lost")
+        kinds: dict[str, Counter[str]] = {kind: Counter() for kind in target.KINDS}
+        for name, kind, left, lost in results:
+            counts = f"{left.total():5}{left['before']:8}{left['after']:7}{left['lost']:6}"
+            print(f"        {name:20}{kind:10}{counts}", flush=True)
+            self.lose(lost)
+            kinds[kind] += left
+        totals = {kind: left.total() for kind, left in kinds.items()}
+        self.facts["target"] = {
+            "cuts": totals["count"] + totals["kill"],
+            "counted": totals["count"],
+            "random": totals["kill"],
+            "ctrl_c": totals["ctrl_c"],
+        }
+        print(
+            f"        {totals['count']} cuts at counted instructions, {totals['kill']} by SIGKILL,"
+        )
+        print(
+            f"        {totals['ctrl_c']} Ctrl-C. The emulated part takes 32 bytes a transfer and"
+        )
+        print("        writes its file at the end of each: tears within one are the host's, above")
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--case", help="run one case by its id")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--seed", type=int, default=5, help="of what is sampled (default 5)")
-    parser.add_argument(
-        "--limit", type=int, default=1500, help="places of one kind, each scenario"
-    )
-    parser.add_argument("--second", type=int, default=12000, help="second cuts, each scenario")
-    parser.add_argument("--random", type=int, default=10000, help="cases of random damage")
+    parser.add_argument("--limit", type=int, default=2000, help="places of one kind")
+    parser.add_argument("--second", type=int, default=200_000, help="second cuts, of one kind")
+    parser.add_argument("--random", type=int, default=10_000, help="cases of random damage")
+    parser.add_argument("--target", type=int, default=336, help="cuts by count, and by SIGKILL")
+    parser.add_argument("--ctrl-c", type=int, default=1008, help="Ctrl-C on the target")
+    parser.add_argument("--firmware", type=Path, default=target.FIRMWARE)
     parser.add_argument("--report", type=Path, default=HERE.parents[1] / "build/powercut.json")
     arguments = parser.parse_args(argv)
     if arguments.case:
-        name = arguments.case.split("/")[0]
         try:
-            if name == "damage":
-                damage.run_case(arguments.case, damage.starts())
-            else:
-                run_case(Reference(next(s for s in SCENARIOS if s.name == name)), arguments.case)
+            run_one(arguments.case, arguments.firmware)
         except Broken as error:
             print(f"{arguments.case}: {error}")
             return 1
         print(f"{arguments.case}: holds")
         return 0
-    print(f"seed {arguments.seed}, {arguments.limit} places, {arguments.second} second cuts")
-    work = [(s.name, arguments.limit, arguments.second, arguments.seed) for s in SCENARIOS]
-    results = {}
-    with multiprocessing.Pool(arguments.jobs) as pool:
-        jobs = pool.imap(_scenario_job, work) if arguments.jobs > 1 else map(_scenario_job, work)
-        for name, tally, took in jobs:
-            results[name] = tally
-            kinds = ", ".join(f"{kind} {count}" for kind, count in tally.cuts.items())
-            print(f"{name}: {tally.total()} cuts ({kinds}), {len(tally.lost)} lost, {took:.0f} s")
-            for case, why in tally.lost[:3]:
-                print(f"  {case}: {why}")
-    damaged, harmed = run_damage(arguments.random)
-    print(f"damage: {damaged} cases, {len(harmed)} lost {harmed[:3] or ''}")
-    found = {}
-    for bug in bugs.NAMES:
-        found[bug] = hunt(bug, 150, 500, arguments.seed)
-        print(f"seeded bug {bug}: {found[bug] or 'NOT FOUND'}")
-    lost = sum(len(tally.lost) for tally in results.values()) + len(harmed)
-    report = {
-        "host": {
-            "cuts": sum(tally.total() for tally in results.values()),
-            "scenarios": {
-                name: {**tally.cuts, "store_gone": tally.gone} for name, tally in results.items()
-            },
-            "damage": damaged,
-            "seed": arguments.seed,
-        },
-        "lost": lost,
-        "seeded_bugs": {bug: case is not None for bug, case in found.items()},
-        "found_by": found,
-    }
+    jobs, seed = arguments.jobs, arguments.seed
+    print(f"seed {seed}; a case alone: run.py --case ID")
+    report = Report(seed)
+    steps = len(target.TARGETS)
+    counts = (arguments.target, arguments.target, arguments.ctrl_c)
+    report.target(
+        _all(
+            jobs,
+            _target_job,
+            [
+                (arguments.firmware, step.name, kind, -(-count // steps), seed)
+                for kind, count in zip(target.KINDS, counts, strict=True)
+                for step in target.TARGETS
+            ],
+        )
+    )
+    work = [(s.name, arguments.limit, arguments.second, seed) for s in SCENARIOS]
+    report.host(_all(jobs, _scenario_job, work))
+    report.damage(*run_damage(arguments.random))
+    report.bugs(_all(jobs, _bug_job, [(bug, seed) for bug in bugs.NAMES]))
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
-    before = json.loads(arguments.report.read_text()) if arguments.report.exists() else {}
-    arguments.report.write_text(json.dumps({**before, **report}, indent=1) + "\n")
-    print(f"{report['host']['cuts']} cuts, {lost} lost")  # type: ignore[index]
-    return 1 if lost or None in found.values() else 0
+    arguments.report.write_text(json.dumps(report.facts, indent=1) + "\n")
+    missed = [bug for bug, caught in report.facts["seeded_bugs"].items() if not caught]
+    print(f"{report.facts['lost']} lost, {len(missed)} seeded bugs missed")
+    return 1 if report.facts["lost"] or missed else 0
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
 import pytest
 
-from powercut import bugs, run
+from powercut import bugs, cuts, run
 from powercut.medium import Medium, prefix
 from powercut.scenarios import SCENARIOS
 
@@ -12,7 +12,7 @@ SEED = 5
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_cut_and_no_rotten_copy_breaks_the_invariant(scenario):
-    tally = run.run_scenario(scenario, 60, 300, SEED)
+    tally = cuts.run_scenario(scenario, 60, 300, SEED)
     assert tally.lost == [], f"seed {SEED}"
     assert tally.total() > 500
 
@@ -26,7 +26,7 @@ def test_a_seeded_bug_is_taken_out_again():
     for bug in bugs.NAMES:
         with bugs.seeded(bug):
             pass
-    run.Reference(SCENARIOS[0])
+    cuts.Reference(SCENARIOS[0])
 
 
 def test_no_flipped_bit_of_superblocks_or_directories_starts_what_it_must_not():
@@ -35,10 +35,10 @@ def test_no_flipped_bit_of_superblocks_or_directories_starts_what_it_must_not():
 
 def test_a_cut_case_leaves_the_same_cells_as_its_recorded_writes():
     scenario = next(s for s in SCENARIOS if s.name == "confirm")
-    reference = run.Reference(scenario)
+    reference = cuts.Reference(scenario)
     for at in range(reference.total):
         for torn in ("old", "garbage"):
-            cells, _ = run.cut_run(reference, at, torn)
+            cells, _ = cuts.cut_run(reference, at, torn)
             assert cells == prefix(reference.start, reference.log, at, torn)
 
 
@@ -52,7 +52,7 @@ def test_a_case_runs_alone_by_its_id(capsys):
 
 def test_a_torn_byte_is_neither_old_nor_new():
     part = Medium(bytearray(4), 1, "garbage")
-    with pytest.raises(run.PowerCut):
+    with pytest.raises(cuts.PowerCut):
         part.write(0, b"\xff\xff")
     assert part.memory[0] == 0xFF
     assert part.memory[1] not in (0, 0xFF)
