@@ -35,7 +35,7 @@ class SavedValues:
         self._region = region
         self._superblocks = superblocks
         self._count = count
-        self._keys = array("H", bytes(2 * count))  # key of each triple, 0: free
+        self._keys = array("H", bytes(2 * count))  # key of each triple, saved or waiting; 0: free
         self._triple = bytearray(_SLOTS * SLOT)
         view = memoryview(self._triple)
         self._views = [view[n * SLOT : (n + 1) * SLOT] for n in range(_SLOTS)]
@@ -100,7 +100,8 @@ class SavedValues:
             self._pending.pop(key, None)
             self.save(key, bits)
             return
-        self._place(key)
+        # The place is taken now: a key without one would hold up every flush, and so every commit.
+        self._keys[self._place(key)] = key
         waiting = self._pending.get(key)
         due = waiting[1] if waiting else ticks.add(now, debounce_ms)
         self._pending[key] = (bits, due)
