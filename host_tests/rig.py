@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A whole node on the host: what `hsx.boot.wiring` builds, its board and clock owned by the test."""
+"""A whole node on the host: what `hsx.boot.wiring` builds, board and clock owned by the test."""
 
 from builders import Bench
 from hsx.boot.runtime import Runtime
@@ -59,9 +59,11 @@ class Rig(Bench):
         card = SdCard(lambda root: None, str(folder))
         scan = Scan(card, self.node, self.log, self.clock, chunk)
         self.store_part = medium
-        self.store = None if medium is None else Store(medium, self.log.emit)
-        provisioning = Provisioning(self.node, self.log, self.clock, self.store, chunk)
-        self.provisioning = provisioning
+        provisioning = None
+        if medium is not None:
+            self.store = Store(medium, self.log.emit)
+            provisioning = Provisioning(self.node, self.log, self.clock, self.store, chunk)
+            self.provisioning = provisioning
         self.runtime = Runtime(
             self.board, self.clock, self.node, self.log, scan, provisioning, chunk
         )

@@ -48,10 +48,13 @@ def i2c():
 
 
 def fram():
-    """The FRAM devices as one region."""
+    """The FRAM devices as one region; None for a machine that was started without any."""
+    bus = i2c()
+    if FRAM[0][0] not in bus.scan():
+        return None
     from hsx.store.fram_i2c import FramI2c
 
-    return FramI2c(i2c(), tuple([address for address, _ in FRAM]), FRAM[0][1])
+    return FramI2c(bus, tuple([address for address, _ in FRAM]), FRAM[0][1])
 
 
 def hard_reset():

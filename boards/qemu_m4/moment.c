@@ -3,11 +3,14 @@
 // (-icount), the same number of ticks is the same instruction in every run.
 
 #include "py/runtime.h"
+#include "shared/readline/readline.h"
+#include "shared/runtime/interrupt_char.h"
 
 #include "boards/qemu_m4/moment.h"
 #include "boards/qemu_m4/mps2.h"
 #include "boards/qemu_m4/reset.h"
 #include "boards/qemu_m4/semihost.h"
+#include "boards/qemu_m4/ticks.h"
 
 static volatile bool ctrl_c; // what the moment brings: Ctrl-C, or the end of power
 
@@ -38,7 +41,9 @@ void moment_irq_handler(void) {
         // No file is closed and no queue is drained: the machine stops where it is.
         semihost_exit();
     }
-    mp_sched_keyboard_interrupt();
+    if (mp_interrupt_char == CHAR_CTRL_C) {
+        mp_sched_keyboard_interrupt();
+    }
 }
 
 static mp_obj_t begin(mp_obj_t ticks_in, bool then_ctrl_c) {
@@ -47,8 +52,8 @@ static mp_obj_t begin(mp_obj_t ticks_in, bool then_ctrl_c) {
         mp_raise_ValueError(MP_ERROR_TEXT("ticks must not be negative"));
     }
     ctrl_c = then_ctrl_c;
-    // Milliseconds begin here, so that their interrupts fall on the same instructions each time.
-    M4_SYST_CVR = 0;
+    // So that the interrupts of later milliseconds fall on the same instructions each time.
+    ticks_align();
     set((uint32_t)ticks);
     return mp_const_none;
 }

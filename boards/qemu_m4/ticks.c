@@ -35,6 +35,13 @@ static uint32_t advance(void) {
     return cycles - whole * CYCLES_PER_MS;
 }
 
+void ticks_align(void) {
+    uint32_t state = interrupts_off();
+    counter_at_ms += advance();
+    M4_SYST_CVR = 0;
+    interrupts_restore(state);
+}
+
 uint32_t ticks_ms(void) {
     uint32_t state = interrupts_off();
     advance();

@@ -11,8 +11,7 @@ import time
 from micropython import const
 
 from .. import errors, ticks
-from ..errors import EBUSY, EINVAL, HsxError
-from ..service import provisioning as p
+from ..errors import EBUSY, EINVAL, ENODEV, HsxError
 from ..service.session import Session
 from . import lock
 from .job import Job
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from ..contracts import Board, Clock, TimerHandle
     from ..node.node import Node
     from ..service.events import Events
+    from ..service.provisioning import Provisioning
     from ..store.bank import Image
     from .scan import Scan
 
@@ -36,7 +36,8 @@ _FORSAKEN = const(3000)  # ms without a step after which a REPL load is given up
 
 
 class Runtime:
-    """Made by `wiring.build`. `chunk`: the buffer of loads from the REPL."""
+    """Made by `wiring.build`. `provisioning`: None for a board without a store. `chunk`: the
+    buffer of loads from the REPL."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Runtime:
         node: "Node",
         events: "Events",
         scan: "Scan",
-        provisioning: "p.Provisioning",
+        provisioning: "Provisioning | None",
         chunk: "memoryview",
     ) -> None:
         self._board = board
@@ -58,11 +59,14 @@ class Runtime:
         self._session: "Session | None" = None  # the load that the REPL asked for
         self.node = node
         self.events = events
-        self.provisioning = provisioning
+        self._provisioning = provisioning
 
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them."""
-        self._job = Job(self._or_scan(self.provisioning.boot(self._board.hard_reset())))
+        steps = None
+        if self._provisioning is not None:
+            steps = self._provisioning.boot(self._board.hard_reset())
+        self._job = Job(self._or_scan(steps))
         self._timer = self._board.timer(_PERIOD, self._tick)
 
     def stop(self) -> None:
@@ -71,7 +75,8 @@ class Runtime:
             self._timer.deinit()
             self._timer = None
         self.node.stop()
-        self.provisioning.close()
+        if self._provisioning is not None:
+            self._provisioning.close()
 
     def booted(self) -> bool:
         """Whether the boot is over: what is to run runs."""
@@ -82,16 +87,16 @@ class Runtime:
 
         Called in scheduler context only (`lock.run`, or a soft timer)."""
         job = self._job
-        if job is None:
-            steps = self.provisioning.poll(now)
-            if steps is not None:
-                self._job = Job(self._or_scan(steps))
-        else:
+        if job is not None:
             while job.step():
                 if ticks.diff(self._clock(), now) >= _SLICE:
                     break
             if job.done:
                 self._end(job)
+        elif self._provisioning is not None:
+            steps = self._provisioning.poll(now)
+            if steps is not None:
+                self._job = Job(self._or_scan(steps))
         if not self._booted:
             return 0
         session = self._session
@@ -113,6 +118,13 @@ class Runtime:
                 lock.run(session.abort)
                 raise
             return session.pid
+
+    @property
+    def provisioning(self) -> "Provisioning":
+        """The keeper of the set. ENODEV for a board without a store."""
+        if self._provisioning is None:
+            raise HsxError(ENODEV, "begin", "the board has no store")
+        return self._provisioning
 
     def persist(
         self, items: "tuple[str | int, ...]", only: bool, options: "dict[str, Any]"
@@ -154,10 +166,14 @@ class Runtime:
         while True:
             time.sleep_ms(min(_PERIOD, lock.run(self._poll)))
 
-    def _or_scan(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
-        """`steps`, then the other sources if no set runs after them."""
-        runs = yield from steps
-        if not runs:
+    def _or_scan(
+        self, steps: "Generator[None, None, bool] | None"
+    ) -> "Generator[None, None, bool]":
+        """`steps`, then the card if no set runs after them; else its files can be read."""
+        runs = steps is not None and (yield from steps)
+        if runs:
+            self._scan.mount()
+        else:
             yield from self._scan.run()
         return runs
 
@@ -204,8 +220,10 @@ class Runtime:
         return source
 
     def _describe(self, path: str, options: "dict[str, Any]", buf: "memoryview") -> "Image":
+        from ..service.provisioning import describe
+
         with open(path, "rb") as file:
-            image = p.describe(file.readinto, path, buf)
+            image = describe(file.readinto, path, buf)
         for key in options:
             if key not in ("priority", "quantum", "stack", "version"):
                 raise HsxError(EINVAL, "begin", "unknown option " + key)

@@ -6,6 +6,7 @@ have been looked at. The work is cut into steps of one chunk, so that polls stay
 """
 
 from .. import errors
+from ..errors import ENODEV, HsxError
 from ..service.session import Session
 
 TYPE_CHECKING = False
@@ -32,6 +33,14 @@ class Scan:
         self._clock = clock
         self._buf = buf
         self._pids: "list[int]" = []
+
+    def mount(self) -> None:
+        """Makes the files of a card readable without loading any; no card is no error."""
+        try:
+            self._card.mount()
+        except HsxError as error:
+            if error.errno != ENODEV:
+                raise
 
     def run(self) -> "Iterator[None]":
         """Scans, one chunk a step."""

@@ -9,8 +9,6 @@ from .. import errors, native, ticks
 from ..console import Console
 from ..node.node import Node
 from ..service.events import Events
-from ..service.provisioning import Provisioning
-from ..store.store import Store
 from ..transport.sdcard import SdCard
 from .runtime import Runtime
 from .scan import Scan
@@ -18,8 +16,10 @@ from .scan import Scan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..contracts import Board
+    from ..service.provisioning import Provisioning
 
 _TASKS = const(8)
+_EVENTS = const(32)  # that the log holds, some 150 bytes each
 _CHUNK = const(512)  # bytes: one sector of a card
 
 
@@ -36,17 +36,25 @@ def build(board: "Board") -> "Runtime":
     pool = bytearray(board.POOL)
     chunk = memoryview(bytearray(_CHUNK))
     console = Console(board.console(), ("provisioning.aborted",))
-    events = Events(now, sink=console.event)
+    events = Events(now, _EVENTS, console.event)
     node = Node(native.VM(pool, _TASKS), now, stdout=console.text, emit=events.emit)
     scan = Scan(SdCard(board.mount_sdcard), node, events, now, chunk)
-    provisioning = Provisioning(node, events, now, _store(board, events), chunk)
+    provisioning = _provisioning(board, node, events, chunk)
     return Runtime(board, now, node, events, scan, provisioning, chunk)
 
 
-def _store(board: "Board", events: "Events") -> "Store | None":
+def _provisioning(
+    board: "Board", node: Node, events: Events, chunk: "memoryview"
+) -> "Provisioning | None":
+    """None for a board without a store, which then does not pay for the code's RAM either."""
     try:
         medium = board.fram()
-        return None if medium is None else Store(medium, events.emit)
+        if medium is None:
+            return None
+        from ..service.provisioning import Provisioning
+        from ..store.store import Store
+
+        return Provisioning(node, events, now, Store(medium, events.emit), chunk)
     except OSError as error:
         data = {"source": "FRAM", "code": errors.name(error.errno)}
         data["detail"] = getattr(error, "detail", "the part does not answer")

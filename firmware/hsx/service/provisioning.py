@@ -66,15 +66,15 @@ def describe(readinto: "ReadInto", label: str, buf: "memoryview") -> Image:
 
 
 class Provisioning:
-    """`store`: None for a board without one. `chunk`: the buffer that images are loaded through.
-    `confirm_ms`: see CONFIRM_MS. Calls that need a store raise ENODEV without one."""
+    """`chunk`: the buffer that images are loaded through. `confirm_ms`: see CONFIRM_MS. Calls
+    raise ENODEV while the medium holds no store."""
 
     def __init__(
         self,
         node: "Node",
         events: "Events",
         clock: "Clock",
-        store: "Store | None",
+        store: "Store",
         chunk: "memoryview",
         confirm_ms: int = CONFIRM_MS,
     ) -> None:
@@ -90,9 +90,7 @@ class Provisioning:
 
     @property
     def store(self) -> "Store":
-        """The store. ENODEV if the board has none, or it was never formatted."""
-        if self._store is None:
-            raise HsxError(ENODEV, "begin", "the board has no store")
+        """The store. ENODEV if it was never formatted, or the medium failed."""
         self._store.superblocks.require()
         return self._store
 
@@ -102,8 +100,6 @@ class Provisioning:
         """Opens the store and runs its active set (R9); returns whether one runs. `hard`: the
         reset was no soft one. Whatever is wrong with the store is told, and the node goes on."""
         store = self._store
-        if store is None:
-            return False
         for left in range(_TRIES - 1, -1, -1):
             try:
                 if not store.open():
@@ -130,7 +126,7 @@ class Provisioning:
         """Looks after the set on trial: confirms it when it has been quiet for long enough;
         gives the work of its revert if one of its tasks has faulted. In between, the store's own
         small work."""
-        if self._store is None or not self._store.valid:
+        if not self._store.valid:
             return None
         if self._on_trial:
             if self._tasks.faulted():
@@ -146,11 +142,10 @@ class Provisioning:
 
     def close(self) -> None:
         """Saves what waits, before a reset that is asked for."""
-        if self._store is not None:
-            try:
-                self._store.close()
-            except OSError as error:
-                self._warn(error)
+        try:
+            self._store.close()
+        except OSError as error:
+            self._warn(error)
 
     # ---- staging ------------------------------------------------------------------------------
 
@@ -252,8 +247,6 @@ class Provisioning:
 
     def format(self, confirmation: str) -> None:
         """Store.format(); the tasks of the set that runs go on until the next reset."""
-        if self._store is None:
-            raise HsxError(ENODEV, "begin", "the board has no store")
         self._store.format(confirmation)
         self._on_trial = False
         self._staging = None
