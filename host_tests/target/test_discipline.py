@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import SLEEP, SPIN, an_image, ldi, ldi32
+from builders import SLEEP, SPIN, an_image, ldi, ldi32, svc
+from hsx.image.build import value_section
+from hsx.image.metadata import Value
 from hsxctl import fat_image
 
 pytestmark = pytest.mark.target
@@ -18,11 +20,17 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 LARGE = an_image(*[SPIN] * 2500, rodata=bytes(range(250)), name="large")
 LONG_SLEEPER = an_image(*(*ldi32(0, 600_000), SLEEP, SPIN), name="sleeper")
 WAKER = an_image(ldi(0, 1), SLEEP, SPIN, name="waker")  # again and again
+SETTER = an_image(  # reads and sets its value, again and again
+    *(*ldi32(1, 0x0701), svc(7, 2), ldi(2, 5), svc(7, 3), ldi(0, 1), SLEEP, SPIN),
+    sections=(value_section([Value(7, 1, 0, 0, 0, None, None, 0, 0, 0, 0, None)]),),
+    name="setter",
+)
 OWNER = an_image(*(*ldi32(0, 600_000), SLEEP, SPIN), name="owner", multiple=False)
 IMAGES = {
     "large": LARGE,
     "sleeper": LONG_SLEEPER,
     "waker": WAKER,
+    "setter": SETTER,
     "owner": OWNER,
     "rich": (GOLDEN / "programs/metadata_app.hxe").read_bytes(),
     "broken": LARGE[:-1] + b"?",
@@ -200,6 +208,15 @@ def test_waking_a_task_and_letting_it_sleep_again_allocates_nothing(started):
     before = int(repl.run("print(node.vm.get(1, 20))"))
     repl.run("many(runtime.poll, 1000)")
     assert int(repl.run("print(node.vm.get(1, 20))")) - before > 1000
+
+
+def test_reading_and_setting_a_value_allocates_nothing(started):
+    repl = started("setter")
+    assert repl.run("import hsx; print(hsx.runtime().node.values.rows()[0]['bits'])") == "5"
+    repl.run(LOCKED)
+    before = int(repl.run("print(node.vm.get(1, 20))"))
+    repl.run("many(runtime.poll, 1000)")
+    assert int(repl.run("print(node.vm.get(1, 20))")) - before > 3000
 
 
 def test_an_idle_second_of_the_timer_takes_no_heap(started):

@@ -57,7 +57,8 @@ class Scheduler:
                 self._svc.call(task, stop >> 8)
                 if task.state != t.READY:
                     return reason
-                steps -= (vm.get(pid, native.STEPS) - before) & 0xFFFFFFFF
+                # Fewer than 2**30 steps at a time: a longer mask would be an object of the heap.
+                steps -= (vm.get(pid, native.STEPS) - before) & 0x3FFFFFFF
                 if steps > 0:
                     continue
                 return native.OK
