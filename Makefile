@@ -32,8 +32,8 @@ firmware-flat: setup  ## the same with a 256 KiB heap, for programs that need th
 sim: setup  ## the node in MicroPython's unix port, build/sim/micropython
 	@$(MAKE) --no-print-directory -C boards/sim BUILD=$(CURDIR)/build/sim
 
-demo: firmware  ## a node boots from an SD card and runs three apps, while you watch
-	@$(BIN)/python tools/demo/demo.py
+demo: firmware  ## a node boots from a card, keeps its apps, takes updates, while you watch
+	@PYTHONPATH=tools $(BIN)/python -m demo
 
 bench: firmware  ## how fast the VM is, on the M4 and here: build/bench.json
 	@PYTHONPATH=tools $(BIN)/python -m measure.bench

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The demo's apps, its verdict on what appeared, and the demo itself on the emulated target."""
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -10,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from demo import __main__ as demo
+from demo import card
 from hsxctl import assembler
 from hsxctl.commands.run import Bench
 
 PROJECT = Path(__file__).parents[2]
 APPS = PROJECT / "tools/demo/apps"
-
-spec = importlib.util.spec_from_file_location("demo", PROJECT / "tools/demo/demo.py")
-demo = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(demo)
 
 GREETING = "{} x hello, from an image on an SD card"
 SECONDS = "{} s by the node's clock"
@@ -51,7 +48,7 @@ PID NAME             STATE    PRI      STEPS MEMORY STOP           SOURCE
 
 
 def evidence(console: list[str], *tables: str):
-    seen = demo.Evidence()
+    seen = card.Evidence()
     for line in console:
         seen.take(line)
     for table in tables:
@@ -76,7 +73,11 @@ def test_hello_and_counter_number_their_lines():
 def test_primes_finds_the_primes():
     found = lines("primes", 1_000_000)
     assert found == ["1000 primes, the last is    7919"]
-    assert not demo._primes(["1000 primes, the last is    7920", "2000 primes, the last is 17389"])
+    assert not card._primes(["1000 primes, the last is    7920", "2000 primes, the last is 17389"])
+
+
+def test_starts_counts_from_nothing_without_a_store():
+    assert lines("starts", 1000) == ["1 starts so far"]
 
 
 def test_ramp_goes_up_and_starts_again():
@@ -119,9 +120,9 @@ def test_the_demo_ends_well_and_shows_what_it_promises():
     if not firmware.is_file():
         pytest.skip(f"no {demo.FIRMWARE}: 'make firmware' builds it")
     done = subprocess.run(
-        [sys.executable, "tools/demo/demo.py"],
+        [sys.executable, "-m", "demo"],
         cwd=PROJECT,
-        env={**os.environ, "TERM": "dumb"},
+        env={**os.environ, "TERM": "dumb", "PYTHONPATH": "tools"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -132,5 +133,8 @@ def test_the_demo_ends_well_and_shows_what_it_promises():
         "3 of 4 images started",
         "$ mpremote connect",
         "Yes: 3",
+        "the power is cut",
+        "back from bank B to A: attempts used up",
+        "bank B  reverted",
     ):
         assert part in done.stdout

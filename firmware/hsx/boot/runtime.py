@@ -213,11 +213,12 @@ class Runtime:
 
     def _path(self, pid: int) -> str:
         source = lock.run(self.node.tasks.find, pid).source
+        path = self._scan.path(source)
         try:
-            os.stat(source)
+            os.stat(path)
         except OSError:
             raise HsxError(EINVAL, "begin", "the image of this PID is in no file")
-        return source
+        return path
 
     def _describe(self, path: str, options: "dict[str, Any]", buf: "memoryview") -> "Image":
         from ..service.provisioning import describe

@@ -42,6 +42,11 @@ class Scan:
             if error.errno != ENODEV:
                 raise
 
+    def path(self, source: str) -> str:
+        """Where the file is that `ps` shows as `source`."""
+        mark = self._card.name + ":"
+        return self._card.path(source[len(mark) :]) if source.startswith(mark) else source
+
     def run(self) -> "Iterator[None]":
         """Scans, one chunk a step."""
         card = self._card

@@ -168,7 +168,10 @@ class Provisioning:
                 whole.append(kept)
         staging = store.commit.stage(whole + new)
         self._staging = staging
-        self._tell("provisioning.started", "LOADING", total_bytes=staging.total)
+        there = staging.done  # more than the directory if it goes on where it was
+        self._tell(
+            "provisioning.started", "LOADING", total_bytes=staging.total, bytes_written=there
+        )
         return staging
 
     def end(self, staging: "Staging") -> "Iterator[None]":
