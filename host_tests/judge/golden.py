@@ -26,8 +26,9 @@ SCENARIOS = {
 _INDEX = GOLDEN / "malformed/index.json"
 IMAGES = json.loads(_INDEX.read_text()) if _INDEX.is_file() else {}
 
-# What the node must have run before it is asked.
+# What the node must have run before it is asked; for scenarios the second too.
 ON_NODE = (HERE / "on_node.py").read_text()
+SCENARIOS_ON_NODE = (HERE / "scenarios.py").read_text()
 
 
 def write_card(path):
@@ -53,7 +54,7 @@ def verdicts_call(flat) -> str:
 def scenarios_call() -> str:
     """Asks for all scenarios."""
     plans = {name: case["load_order"] for name, case in SCENARIOS.items()}
-    return f"scenarios('/sd', {plans!r})"
+    return f"scenarios(Judge(a_vm({SEGMENTED})), '/sd', {plans!r})"
 
 
 def answers(text) -> dict:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs ON a node: loads and runs golden images from its card and prints what came out.
 
-One JSON object a line. Uses nothing but the package that is frozen. Hosts take `Judge` from here.
+One JSON object a line. Uses nothing but the package that is frozen.
 """
 
 import binascii
@@ -84,29 +84,6 @@ class Judge:
         self.node.kill(pid)
         return result
 
-    def scenario(self, paths):
-        """Programs loaded in this order and run until none can go on: what each has come to."""
-        pids = [self.load(path, _WHOLE, 0) for path in paths]
-        for pid in pids:
-            self.node.start(pid)
-        tasks = [self.node.tasks.find(pid) for pid in pids]
-        while any(task.state in (t.READY, t.SLEEPING) for task in tasks):
-            self.now = ticks.add(self.now, self.node.poll(self.now))
-        results = []
-        for task in tasks:
-            data = bytearray(self.vm.get(task.pid, native.RO_LEN))
-            self.vm.read(task.pid, 0x4000, data)
-            results.append(
-                {
-                    "program": task.app,
-                    "state": t.STATES[task.state],
-                    "r0": self.vm.get(task.pid, 0),
-                    "data": str(binascii.hexlify(data), "ascii"),
-                }
-            )
-            self.node.kill(task.pid)
-        return results
-
     def verdict(self, path, chunk):
         """Whether an image is accepted, with the errno and the rule if not."""
         try:
@@ -146,15 +123,3 @@ def verdicts(folder, names, chunks, flat):
             gc.collect()
             result = judge.verdict(folder + "/" + name, chunk or _WHOLE)
             print(json.dumps([name, chunk, result + [judge.left_over() == idle]]))
-
-
-def scenarios(folder, plans):
-    """Runs each scenario, {name: programs in the order of loading}; a line per scenario, and one
-    for what is left."""
-    judge = Judge(a_vm(0))
-    idle = judge.left_over()
-    for name in plans:
-        gc.collect()
-        result = judge.scenario(["%s/%s.hxe" % (folder, program) for program in plans[name]])
-        print(json.dumps([name, 0, result]))
-    print(json.dumps(["left", 0, judge.left_over() == idle]))

@@ -30,7 +30,9 @@ def told(script, tmp_path_factory):
     calls |= {("verdicts", memory): golden.verdicts_call(memory) for memory in BOTH}
     calls["scenarios"] = golden.scenarios_call()
     asked = f"\nprint({_NEXT!r}, end='')\n".join(calls.values())
-    parts = script("\n".join(["import boot", golden.ON_NODE, asked]), card).split(_NEXT)
+    parts = script(
+        "\n".join(["import boot", golden.ON_NODE, golden.SCENARIOS_ON_NODE, asked]), card
+    ).split(_NEXT)
     return dict(zip(calls, map(golden.answers, parts), strict=True))
 
 

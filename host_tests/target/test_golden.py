@@ -15,15 +15,16 @@ pytestmark = pytest.mark.target
 FLAT_FIRMWARE = Path(__file__).parents[2] / "build/qemu_m4-flat/firmware.elf"
 
 
-def ask(firmware, folder, call) -> dict:
-    """The answers of a node that is started for one call."""
+def ask(firmware, folder, call, *more) -> dict:
+    """The answers of a node that is started for one call; `more`: code that it needs for it."""
     card = folder / "golden.img"
     golden.write_card(card)
     with QemuNode(firmware, sd=card) as node:
         node.wait_console("state=done")
         repl = Repl(node)
         try:
-            repl.run(golden.ON_NODE)
+            for code in (golden.ON_NODE, *more):
+                repl.run(code)
             return golden.answers(repl.run(call))
         finally:
             repl.close()
@@ -53,7 +54,8 @@ def judged(firmware, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def played(firmware, tmp_path_factory):
-    return ask(firmware, tmp_path_factory.mktemp("played"), golden.scenarios_call())
+    folder = tmp_path_factory.mktemp("played")
+    return ask(firmware, folder, golden.scenarios_call(), golden.SCENARIOS_ON_NODE)
 
 
 @pytest.mark.parametrize("name", golden.NEED_NO_FLAT)
