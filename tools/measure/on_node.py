@@ -11,7 +11,6 @@ import json
 import machine
 
 import hsx
-from hsx.node.node import Node
 
 _COUNTER = const(0x40028018)  # noqa: F821  MicroPython's compiler knows `const`
 _SYSTICK = const(0xE000E010)  # noqa: F821
@@ -69,9 +68,7 @@ class Meter(Judge):  # noqa: F821  of the judge
     """Runs golden programs as the target's tests do, and counts."""
 
     def __init__(self):
-        super().__init__(0)
-        self.vm = Counted(self.vm)
-        self.node = Node(self.vm, self._clock, self._text, self._frame, io_size=256)
+        super().__init__(Counted(a_vm(0)))  # noqa: F821  of the judge
 
     def whole(self, path, cap):
         """A program from its start to its stop, in as few calls as its SVCs allow."""
