@@ -226,6 +226,14 @@ def test_the_valid_copy_with_the_highest_generation_counts(first, second, newest
     assert opened(part).state.floor == newest
 
 
+def test_of_equal_generations_the_first_copy_counts():
+    part = Medium(bytearray(part_of(made()).memory))
+    for copy in (0, 1):
+        change(part.memory, copy, 8, generation(5))
+        change(part.memory, copy, 48, struct.pack("<I", copy))
+    assert opened(part).state.floor == 0
+
+
 @pytest.mark.parametrize(
     ("at", "data", "repaired"),
     [
@@ -320,11 +328,14 @@ def test_copies_are_set_aside_the_older_first_and_keep_the_highest_generation(fi
     assert opened(part).state.decl == 9
 
 
-def test_a_format_cut_between_its_two_ends_goes_on_above_the_old_generation():
+@pytest.mark.parametrize("lost", [None, 0, 1])
+def test_a_format_cut_between_its_two_ends_goes_on_above_the_old_generation(lost):
     part = Medium(bytearray(part_of(made()).memory))
     change(part.memory, 0, 8, generation(99))
     change(part.memory, 1, 8, generation(100))
     opened(part).set_aside()
+    if lost is not None:
+        part.memory[lost * COPY + 9] ^= 1
     blocks = opened(part)
     assert not blocks.valid
     blocks.set_aside()
