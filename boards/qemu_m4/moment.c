@@ -52,8 +52,9 @@ static mp_obj_t begin(mp_obj_t ticks_in, bool then_ctrl_c) {
         mp_raise_ValueError(MP_ERROR_TEXT("ticks must not be negative"));
     }
     ctrl_c = then_ctrl_c;
-    // So that the interrupts of later milliseconds fall on the same instructions each time.
-    ticks_align();
+    // So that all that depends on the time of day, and the interrupt of each millisecond, falls on
+    // the same instructions each time.
+    ticks_round_up();
     set((uint32_t)ticks);
     return mp_const_none;
 }

@@ -35,9 +35,10 @@ static uint32_t advance(void) {
     return cycles - whole * CYCLES_PER_MS;
 }
 
-void ticks_align(void) {
+void ticks_round_up(void) {
     uint32_t state = interrupts_off();
     counter_at_ms += advance();
+    now_ms = (now_ms / 10000 + 1) * 10000;
     M4_SYST_CVR = 0;
     interrupts_restore(state);
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 void ticks_init(void);
-void ticks_align(void); // the next millisecond begins now
+void ticks_round_up(void); // it is now the next whole ten seconds, to the cycle
 uint32_t ticks_ms(void); // wraps at 2^32
 uint32_t ticks_us(void); // wraps at 2^32
 uint32_t ticks_cycles(void); // 25 MHz, wraps at 2^32
