@@ -43,6 +43,12 @@ class Machine:
         self._send(b"\r\x01")
         self._until(b"raw REPL; CTRL-B to exit\r\n>")
 
+    def soft_reset(self) -> None:
+        """As Ctrl-D does it: a new life of Python, and the raw REPL again."""
+        self._send(b"\x04")
+        self._until(b"soft reboot\r\n")
+        self._until(b"raw REPL; CTRL-B to exit\r\n>")
+
     def run(self, code: str) -> str:
         """What the code prints. Raises RuntimeError with what it raises."""
         self.begin(code)

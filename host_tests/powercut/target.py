@@ -8,18 +8,20 @@ A case has an id, which `run.py --case` runs alone:
     target/confirm/kill/5300        the emulator is killed 5,300 us into the step
     target/confirm/ctrl_c/123456    Ctrl-C at that tick; then a soft reset
 
-The host makes the FRAM's file and takes the same step on a copy, so that it knows both states that
-may be seen. After the cut the machine starts again on the same file: it must boot what the host
-expects, and its boot must leave the same bytes as the host's on a copy; then an interrupted step
-is started again, and succeeds.
+The host makes the FRAM's file; a node boots from it and takes the step, as a person would at the
+REPL, or is reset; the host takes the same step on a copy, so that it knows both states that may be
+seen. After the cut the node starts again on the same file. Its boot must leave the same bytes as
+the host's on a copy, run the images of the bank that the host expects, and `hsx.slots()` must say
+what the host reads; then an interrupted step is started again, and succeeds.
 
 The emulated part writes its file at the stop of each I2C transfer, which this board limits to 32
-bytes: superblocks and directories tear here between transfers. Within one it is `run.py`'s to cut.
+bytes: superblocks and directories tear here between transfers. Within one it is `cuts`'s to tear.
 """
 
 import contextlib
 import io
 import random
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,19 +30,22 @@ from pathlib import Path
 from builders import SLEEP, SPIN, ldi32, words
 from hsx.image.build import build
 from hsx.store.layout import COPY, layout_of
+from hsx.store.store import BANK_NAMES, Store
 from hsxctl import fat_image
-from hsxctl.simulate.qemu import FRAM_DEVICES, FRAM_SIZE
+from hsxctl.simulate.qemu import FRAM_SIZE
 from powercut import world
 from powercut.invariant import Broken, Expected, View, check_reset
 from powercut.line import Machine
 from powercut.medium import Medium
-from powercut.world import SETS, World
+from powercut.world import ATTEMPTS, NAMES, SETS, World, boot
 
 KINDS = ("count", "kill", "ctrl_c")
 FIRMWARE = Path(__file__).parents[2] / "build/qemu_m4/firmware.elf"
 
 _LAYOUT = layout_of(FRAM_SIZE)
 _PATIENCE = 60  # seconds
+_TICKS_PER_SECOND = 25_000_000
+_BOOT_DONE = re.compile(r"\[ *([0-9.]+)\] .*boot .*state=done")
 
 
 def _app(name: str, size: int) -> bytes:
@@ -49,108 +54,145 @@ def _app(name: str, size: int) -> bytes:
     return build(words(*ldi32(0, 600_000), SLEEP, SPIN), rodata=data, name=name, flags=2)
 
 
-# "first" and "second" share an app; all of them run.
-APPS = {
-    "first": (1, [_app("pump", 300), _app("shared", 200)]),
-    "second": (2, [_app("valve", 400), _app("shared", 200), _app("lamp", 40)]),
-    "third": (3, [_app("motor", 350)]),
+_APPS = {
+    name: _app(name, size)
+    for name, size in (
+        ("pump", 300),
+        ("shared", 200),
+        ("valve", 400),
+        ("lamp", 40),
+        ("motor", 350),
+        ("fan", 120),
+    )
 }
-SETS.update(APPS)
+# Epoch 0 is what a node gives to what it is told to keep at the REPL.
+for _name, _epoch, _apps in (
+    ("first", 0, ("pump", "shared")),
+    ("second", 0, ("valve", "shared", "lamp")),
+    ("third", 0, ("motor",)),
+    ("newer", 2, ("fan", "shared")),
+):
+    SETS[_name] = (_epoch, [_APPS[app] for app in _apps])
+    NAMES[_name] = list(_apps)
+
+_FILES = [(f"{name}.hxe", image) for name, image in _APPS.items()]
+# A node that no set runs on is not to run the card.
+_FILES.append(("hsx.toml", b"schema = 1\nimage = []\n"))
+
+
+def _persist(name: str) -> str:
+    paths = ", ".join(f'"/sd/{app}.hxe"' for app in NAMES[name])
+    return f"hsx.persist({paths}, only=True)"
 
 
 class Target:
-    """`arrange` and `step`: Python that host and node both run, on `world`. `opened`: the store is
-    open before the step begins. `again`: a step that was not done can be taken again."""
+    """`arrange`: Python that makes the state, on the host's `world`. `step`: what the host does,
+    on `world`; `call`: what the node does. `spoil`: what both do to `part` just before.
+    `boots`: the step is a hard reset, which has happened again when the node is looked at."""
 
     def __init__(
-        self, name: str, arrange: str, step: str, opened: bool = True, again: bool = True
+        self,
+        name: str,
+        arrange: str,
+        step: str,
+        call: str,
+        spoil: str = "",
+        boots: bool = False,
     ) -> None:
         self.name = name
         self.arrange = arrange
         self.step = step
-        self.opened = opened
-        self.again = again
+        self.call = call
+        self.spoil = spoil
+        self.boots = boots
+
+
+def _reset(name: str, arrange: str, spoil: str = "") -> Target:
+    return Target(name, arrange, "world.reset()", "machine.reset()", spoil, boots=True)
+
+
+def _save(name: str, arrange: str) -> Target:
+    step = "store.values.save(1, 0x1234)"
+    call = f"lock.run(hsx.runtime().provisioning.{step.replace('(', ', ', 1)}"
+    return Target(name, arrange, f"world.{step}", call)
 
 
 _ONE = """
 world.store.format("erase everything")
-world.confirmed("first", 1)
+world.confirmed("first")
 world.store.values.save(1, 0x3C00)
 world.store.values.save(2, 0x4000)
 world.store.counters.enrol(KEY, 5)
 """
 _BOTH = _ONE + 'world.confirmed("second")\n'
-_TRIAL = _ONE + 'world.push("second")\nworld.reset()\n'
-_USED_UP = _TRIAL + "world.reset()\nworld.reset()\nworld.store.values.save(1, 0x5555)\n"
+_TRIAL = _ONE + 'world.push("second")\n'
+_NEWER = _ONE + 'world.push("newer")\n'
+_USED_UP = _TRIAL + "world.reset()\nworld.store.values.save(1, 0x5555)\nworld.reset()\n"
+
+_UPDATE = _persist("second") + "\nhsx.activate()"
+_ROLLBACK = "finish(world.store.commit.rollback())"
 
 TARGETS = [
-    Target("stage", _ONE, 'world.stage("second")'),
-    Target("update", _ONE, 'world.push("second")'),
-    Target("resume", _ONE + 'world.stage("second", 0.6)', 'world.push("second")'),
-    Target("declare", _BOTH, 'world.stage("third")'),
-    Target("confirm", _TRIAL, "world.store.commit.confirm(2)"),
-    Target("value_save", _ONE, "world.store.values.save(1, 0x1234)"),
-    Target("trial_value", _TRIAL, "world.store.values.save(1, 0x5555)"),
-    Target("revert", _TRIAL, "world.store.commit.revert()"),
-    Target("rollback", _BOTH, "finish(world.store.commit.rollback())"),
-    Target("attempt", _TRIAL, "World(part).crash()", opened=False, again=False),
-    Target("revert_by_attempts", _USED_UP, "World(part).crash()", opened=False, again=False),
-    Target(
-        "boot_repair",
-        _BOTH + f"part.write({COPY + 20}, b'?')",
-        "World(part).crash()",
-        opened=False,
-        again=False,
-    ),
+    Target("stage", _ONE, 'world.stage("second")', _persist("second")),
+    Target("update", _ONE, 'world.push("second")', _UPDATE),
+    Target("resume", _ONE + 'world.stage("second", 0.6)', 'world.push("second")', _UPDATE),
+    Target("declare", _BOTH, 'world.stage("third")', _persist("third")),
+    Target("confirm", _NEWER, "world.store.commit.confirm(2)", "hsx.confirm(2)"),
+    _save("value_save", _ONE),
+    _save("trial_value", _TRIAL),
+    Target("revert", _TRIAL, _ROLLBACK, "hsx.rollback()"),
+    Target("rollback", _BOTH, _ROLLBACK, "hsx.rollback()"),
+    _reset("attempt", _TRIAL),
+    _reset("revert_by_attempts", _USED_UP),
+    _reset("boot_repair", _BOTH, f"part.write({COPY + 20}, b'?')"),
 ]
 
-# What a node knows after each start, before the store is touched. The rest is on its card.
-_PREPARE = f"""
-import gc, hsx, machine, time, board, sys
-hsx.runtime().stop()
-sys.path.append("/sd")
-from world import *
-from hsx.store.fram_i2c import FramI2c
-part = FramI2c(board.i2c(), {tuple(address for address, _ in FRAM_DEVICES)}, {FRAM_DEVICES[0][1]})
+# What a node knows before its step.
+_PREPARE = """
+import board, gc, hsx, machine, os, time
+from hsx.boot import lock
+part = board.fram()
+if "sd" not in os.listdir("/"):
+    board.mount_sdcard("/sd")
 """
-_CARD = Path(world.__file__).read_text() + f"\nSETS.update({APPS!r})\n"
+# Only what the step does is to decide at which instruction it does it: not polls, whose timer ran
+# while nobody counted, and not the garbage that they left.
+_QUIET = "import gc, hsx\nhsx.runtime()._timer.deinit()\ngc.collect()"
 
-# What boots, as the store of the node says after it has done what a hard reset does.
-_BOOT = """
-store = Store(part, attempts=ATTEMPTS)
-bank = boot(store, {hard}) if store.open() else 0
-names = []
-if bank:
-    reader = store.commit.reader(bank)
-    names = [reader.image(index).name for index in range(reader.count)]
-print(bank, names)
+# What runs and what the banks hold, in the words of the node.
+_SHOW = """
+def show(programs, slots):
+    print(programs)
+    for slot in slots:
+        images = [(i["name"], i["version"], i["length"]) for i in slot["images"] or ()]
+        print(slot["bank"], slot["active"], slot["state"], slot["digest"].hex(), images)
 """
+_SHOW_NODE = (
+    _SHOW
+    + """
+node = hsx.runtime().node
+show([row["program"] for row in lock.run(node.ps)], lock.run(hsx.runtime().provisioning.slots))
+"""
+)
 
 
 class Reference:
-    """What the host knows of a step: the cells before it, and the views before and after."""
+    """What the host knows of a step: the cells at power-up and after the node's boot (`start`,
+    `booted`), and the views before the step and after it."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         cells = bytearray(b"\xff" * FRAM_SIZE)
-        self._do(cells, target.arrange)
+        _do(cells, target.arrange)
         self.start = bytes(cells)
-        self.before = self.view(cells)
-        self._do(cells, target.step)
-        self.after = self.view(cells)
+        self.booted = boot_on_host(self.start, True)[1]
+        cells = bytearray(self.booted)
+        _do(cells, target.spoil)
+        self.before = view(cells)
+        _do(cells, target.step)
+        self.after = view(cells)
         self.ticks = 0  # that the step takes on the node, once it was measured
         self.seconds = 0.0  # the same, on this host's clock
-
-    @staticmethod
-    def _do(cells: bytearray, code: str) -> None:
-        names = {**vars(world), "part": Medium(cells)}
-        exec(f"world = World(part)\n{code}" if "world." in code else code, names)
-
-    @staticmethod
-    def view(cells: bytes) -> View:
-        """What a store of these cells shows."""
-        part = Medium(bytearray(cells))
-        return View(World(part).store, part)
 
     def moves(self) -> bool:
         """Whether before and after can be told apart."""
@@ -161,6 +203,34 @@ class Reference:
         return Expected({self.before.facts, self.after.facts}, self.before)
 
 
+def _do(cells: bytearray, code: str) -> None:
+    names = {**vars(world), "part": Medium(cells)}
+    exec(f"world = World(part)\n{code}" if "world." in code else code, names)
+
+
+def view(cells: "bytes | bytearray") -> View:
+    """What a store of these cells shows."""
+    part = Medium(bytearray(cells))
+    return View(World(part).store, part)
+
+
+def boot_on_host(cells: bytes, hard: bool) -> tuple[str, bytes]:
+    """What `_SHOW_NODE` must print after a boot from these cells, and the cells after it."""
+    part = Medium(bytearray(cells))
+    store = Store(part, attempts=ATTEMPTS)
+    bank = boot(store, hard) if store.open() else 0
+    programs = []
+    if bank:
+        reader = store.commit.reader(bank)
+        names = [reader.image(index).name for index in range(reader.count)]
+        programs = [f"FRAM:{BANK_NAMES[bank]}/{name}" for name in names]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        names = {"programs": programs, "slots": store.slots()}
+        exec(_SHOW + "show(programs, slots)", names)
+    return said.getvalue().strip(), bytes(part.memory)
+
+
 class Bench:
     """Runs cases, one at a time, on files in a folder of its own: a context manager."""
 
@@ -169,7 +239,7 @@ class Bench:
         self._folder = tempfile.TemporaryDirectory()
         self._fram = Path(self._folder.name) / "fram.bin"
         self._card = Path(self._folder.name) / "card.img"
-        fat_image.write(self._card, fat_image.SMALLEST, [("world.py", _CARD.encode())])
+        fat_image.write(self._card, fat_image.SMALLEST, _FILES)
         self._references: dict[str, Reference] = {}
 
     def __enter__(self) -> "Bench":
@@ -189,22 +259,36 @@ class Bench:
         """The same, after an uncut run on the node, which must end as it does on the host."""
         reference = self.reference(name)
         if not reference.ticks:
-            with self._machine(reference) as machine:
+            target = reference.target
+            with self._machine(reference, quiet=True) as machine:
+                if self._fram.read_bytes() != reference.booted and not target.spoil:
+                    raise Broken(f"the first boot of {name} left other bytes than the host's")
                 start = time.perf_counter()
-                machine.begin(
-                    f"t = time.ticks_cpu()\n{reference.target.step}\n"
-                    "print(time.ticks_diff(time.ticks_cpu(), t))"
-                )
-                reference.ticks = int(_whole(machine.end()))
+                if target.boots:
+                    machine.begin(target.call)
+                    said = machine.node.wait_console("state=done", _PATIENCE)
+                    found = _BOOT_DONE.search(said)
+                    if not found:
+                        raise Broken(f"after a reset the node says {said!r}")
+                    reference.ticks = int(float(found[1]) * _TICKS_PER_SECOND)
+                else:
+                    machine.begin(
+                        f"t = time.ticks_cpu()\n{target.call}\n"
+                        "print('ticks', time.ticks_diff(time.ticks_cpu(), t))"
+                    )
+                    reference.ticks = int(_whole(machine.end()).split()[-1])
                 reference.seconds = time.perf_counter() - start
-            view = Reference.view(self._fram.read_bytes())
-            if view.facts != reference.after.facts:
-                raise Broken(f"uncut on the node, {name} ends with {view.facts}")
+            shown = view(self._fram.read_bytes())
+            if shown.facts != reference.after.facts:
+                raise Broken(f"uncut on the node, {name} ends with {shown.facts}")
         return reference
 
     def cases(self, name: str, kind: str, count: int, seed: int) -> Iterator[str]:
-        """Ids of `count` cases at random moments of a step. Broken as `measured`."""
+        """Ids of `count` cases at random moments of a step; none for Ctrl-C into a reset, where
+        nobody is at the REPL. Broken as `measured`."""
         reference = self.measured(name)
+        if kind == "ctrl_c" and reference.target.boots:
+            return
         chance = random.Random(f"{seed}/{name}/{kind}")
         last = int(reference.seconds * 1e6) if kind == "kill" else reference.ticks
         for _ in range(count):
@@ -216,62 +300,65 @@ class Bench:
         _, name, kind, moment = case.split("/")
         reference = self.reference(name)
         if kind == "ctrl_c":
-            with self._machine(reference) as machine:
-                _press_ctrl_c(machine, reference.target.step, int(moment))
-                return self._check(machine, reference, hard=False)
-        self.cut(case)
+            with self._machine(reference, quiet=False) as machine:
+                _press_ctrl_c(machine, reference.target.call, int(moment))
+                cells = self._fram.read_bytes()
+                machine.soft_reset()
+                return self._check(machine, reference, cells, hard=False)
+        cells = self.cut(case)
         with Machine(self._firmware, self._fram, self._card) as machine:
             machine.enter()
-            machine.run(_PREPARE)
-            return self._check(machine, reference, hard=True)
+            return self._check(machine, reference, cells, hard=True)
 
     def cut(self, case: str) -> bytes:
         """The cells that a power cut leaves."""
         _, name, kind, moment = case.split("/")
         reference = self.reference(name)
-        with self._machine(reference) as machine:
+        call = reference.target.call
+        with self._machine(reference, quiet=kind == "count") as machine:
             if kind == "count":
-                machine.begin(f"machine.power_off_after({moment})\n{reference.target.step}")
+                machine.begin(f"machine.power_off_after({moment})\n{call}")
                 if not machine.node.wait_off(_PATIENCE):
                     raise Broken("the power did not fail")
             else:
-                machine.begin(reference.target.step)
+                machine.begin(call)
                 time.sleep(int(moment) / 1e6)
                 machine.kill()
         return self._fram.read_bytes()
 
-    def _machine(self, reference: Reference) -> Machine:
-        """A machine on the cells of before the step, ready to take it."""
+    def _machine(self, reference: Reference, quiet: bool) -> Machine:
+        """A machine that has booted from the cells of before the step, ready to take it; `quiet`:
+        so that it takes it the same way each time."""
         self._fram.write_bytes(reference.start)
         machine = Machine(self._firmware, self._fram, self._card)
         try:
             machine.enter()
-            machine.run(_PREPARE)
-            if reference.target.opened:
-                machine.run("world = World(part)")
+            machine.node.wait_console("state=done", _PATIENCE)
+            if quiet:
+                machine.run(_QUIET)
+            machine.run(_PREPARE + reference.target.spoil)
             machine.run("gc.collect()")
         except BaseException:
             machine.kill()
             raise
         return machine
 
-    def _check(self, machine: Machine, reference: Reference, hard: bool) -> str:
-        """What the file and a machine that has just been reset must show."""
-        cells = self._fram.read_bytes()
+    def _check(self, machine: Machine, reference: Reference, cells: bytes, hard: bool) -> str:
+        """What a machine must show that has just booted from `cells`."""
         outcome = check_reset(bytearray(cells), _LAYOUT, reference.expected())
-        boots, booted = _boot_on_host(cells, hard)
-        said = machine.run(_BOOT.format(hard=hard))
-        if said != boots:
-            raise Broken(f"the node boots {said}, the host {boots}")
+        shows, booted = boot_on_host(cells, hard)
         if self._fram.read_bytes() != booted:
             raise Broken("the node's boot left other bytes than the host's")
-        done = outcome.view.facts == reference.after.facts
-        if reference.target.again and not (done and reference.moves()):
-            machine.run(f"world = World(part)\n{reference.target.step}")
-            view = Reference.view(self._fram.read_bytes())
-            if view.facts != reference.after.facts:
-                raise Broken(f"started again, it ends with {view.facts}")
-        return "after" if done and reference.moves() else "before"
+        said = machine.run(_PREPARE + _SHOW_NODE)
+        if said != shows:
+            raise Broken(f"the node shows {said}, the host {shows}")
+        done = reference.moves() and outcome.view.facts == reference.after.facts
+        if not done and not reference.target.boots:
+            machine.run(reference.target.call)
+            shown = view(self._fram.read_bytes())
+            if shown.facts != reference.after.facts:
+                raise Broken(f"started again, it ends with {shown.facts}")
+        return "after" if done else "before"
 
 
 def _whole(said: tuple[str, str]) -> str:
@@ -282,18 +369,10 @@ def _whole(said: tuple[str, str]) -> str:
     return text
 
 
-def _press_ctrl_c(machine: Machine, step: str, ticks: int) -> None:
-    lines = "\n".join("    " + line for line in step.splitlines())
-    machine.run(
-        f"try:\n    machine.ctrl_c_after({ticks})\n{lines}\nexcept KeyboardInterrupt:\n    pass\n"
-        "finally:\n    machine.ctrl_c_after(0)"
-    )
-
-
-def _boot_on_host(cells: bytes, hard: bool) -> tuple[str, bytes]:
-    """What `_BOOT` prints on the host, and the cells that it leaves."""
-    part = Medium(bytearray(cells))
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        exec(_BOOT.format(hard=hard), {**vars(world), "part": part})
-    return said.getvalue().strip(), bytes(part.memory)
+def _press_ctrl_c(machine: Machine, call: str, ticks: int) -> None:
+    """Takes the step with a Ctrl-C in it, and then stands still."""
+    machine.begin(f"machine.ctrl_c_after({ticks})\n{call}")
+    error = machine.end()[1]
+    if error not in ("", "KeyboardInterrupt:"):
+        raise Broken(f"at Ctrl-C the node says {error}")
+    machine.run("machine.ctrl_c_after(0)\nhsx.runtime().stop()")

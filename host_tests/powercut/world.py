@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A node's store and what a node does with it. The emulated target runs this file as it is."""
+"""A node's store and what a node does with it."""
 
 import binascii
 import hashlib
 
-from hsx.store.bank import Image
+from hsx.store.bank import SOURCES, Image
 from hsx.store.store import Store
 
 TYPE_CHECKING = False
@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 KEY = b"trusted1"
 
-# Sets by name: epoch, and the bytes of their images. Filled by who uses them.
+# Sets by name: epoch, and the bytes of their images; the names of these, where they matter.
+# Filled by who uses them.
 SETS: "dict[str, tuple[int, list[bytes]]]" = {}
+NAMES: "dict[str, list[str]]" = {}
 
 
 def images(name: str) -> "list[Image]":
     """The directory entries of a set, made anew."""
     epoch, parts = SETS[name]
+    names = NAMES.get(name, [f"{name}{number}" for number in range(len(parts))])
     found = []
     for number, data in enumerate(parts):
         sha = hashlib.sha256(data).digest()
-        image = Image(f"{name}{number}", len(data), binascii.crc32(data), sha)
+        image = Image(names[number], len(data), binascii.crc32(data), sha)
         image.epoch = epoch
+        image.source = SOURCES.index("file")
         found.append(image)
     return found
 
