@@ -286,6 +286,18 @@ def test_a_directory_that_cannot_be_is_refused_without_a_digest_too(at, data):
     assert refused(part)
 
 
+@pytest.mark.parametrize("count", [MAX_IMAGES, MAX_IMAGES + 1])
+def test_a_directory_of_more_images_than_a_set_has_is_none(count):
+    part = Medium(bytearray(SIZE))
+    struct.pack_into("<4sBBHII", part.memory, 0, b"HSXB", 1, count, 0, SIZE, 0)
+    for n in range(count):
+        image = an_image(f"a{n}", b"x", offset=HEADER + count * ENTRY + n)
+        entry = bytearray(ENTRY)
+        image.pack_into(entry)
+        part.memory[HEADER + n * ENTRY : HEADER + (n + 1) * ENTRY] = entry
+    assert refused(part) == (count > MAX_IMAGES)
+
+
 @pytest.mark.parametrize("size", [0, HEADER - 1])
 def test_where_there_is_no_bank_there_is_no_set(size):
     assert refused(Medium(bytearray(size)))
