@@ -7,6 +7,8 @@
 >>> hsx.kill(2)                   end a task and give its memory back
 >>> hsx.info("/sd/blink.hxe")     what is in an image, without loading it
 >>> hsx.log()                     what happened last
+>>> hsx.values()                  the apps' values
+>>> hsx.set(2, 257, 21.5)         set one: PID, OID, number
 >>> hsx.run()                     the node alone until Ctrl-C
 
 >>> hsx.persist("/sd/blink.hxe")  stage an image for the set that the node keeps
@@ -74,6 +76,26 @@ def info(path: str) -> "dict[str, Any]":
     facts = console.image_info(header, metadata, length)
     console.print_image(facts)
     return facts
+
+
+def values(pid: "int | None" = None) -> "Rows":
+    """Prints the values of a task, or of all, and returns them: dicts as in
+    node.values.Values.rows()."""
+    from . import console
+    from .boot import lock
+
+    rows = lock.run(runtime().node.values.rows, pid)
+    console.print_values(rows)
+    return console.Rows(rows)
+
+
+def set(pid: int, oid: int, number: float) -> None:
+    """Sets a value as its task may: to the nearest f16. Raises ENOENT, EPERM (read-only), EBUSY
+    (too soon after the last change)."""
+    from .boot import lock
+    from .node.float16 import from_float
+
+    lock.run(runtime().node.set_value, pid, oid, from_float(number))
 
 
 def log(count: int = 20) -> "Rows":

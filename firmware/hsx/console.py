@@ -98,6 +98,15 @@ def print_tasks(rows: "list[dict[str, Any]]") -> None:
         )
 
 
+def print_values(rows: "list[dict[str, Any]]") -> None:
+    """The table of `hsx.values()`."""
+    print("PID   OID GROUP            NAME                  VALUE UNIT   KEY")
+    for row in rows:
+        words = (row["pid"], row["oid"], row["group_name"] or row["group"], row["name"] or "")
+        rest = (row["value"], row["unit"] or "", row["key"] or "")
+        print("%3d %5d %-16s %-16s " % words + "%10g %-6s %s" % rest)
+
+
 def print_status(facts: "dict[str, Any]") -> None:
     """The line of `hsx.status()`."""
     line = "active %(active)s, %(state)s; generation %(generation)d, floor %(floor)d" % facts

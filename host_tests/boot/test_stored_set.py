@@ -7,6 +7,8 @@ import hsx
 from builders import SPIN, an_image
 from fakes.fram import PowerCut
 from hsx.errors import EBADMSG, EBUSY, EINVAL, EIO, ENODEV, ENOENT, EPERM, HsxError
+from hsx.image.build import value_section
+from hsx.image.metadata import Value
 from hsx.service.provisioning import CONFIRM_MS
 from hsx.store.layout import layout_of
 from hsx.store.store import CONFIRMATION
@@ -14,6 +16,7 @@ from powercut.medium import Medium
 from rig import Rig
 
 SIZE = 0x8000
+LEVEL = (value_section([Value(1, 1, 2, 0, 0, "level", "m", 0, 0, 0, 7, "tank")]),)
 FAULT = 0x7E000000  # no such opcode
 
 
@@ -372,3 +375,29 @@ def test_a_store_of_every_layout_with_banks_takes_a_set(put):
         push(rig, put("one", an_app("one", 1)))
         assert versions(rig) == {"one": "1"}
         assert layout_of(1 << log2).bank_size
+
+
+def test_values_are_shown_set_and_kept(put, capsys):
+    rig = booted(formatted())
+    push(rig, put("one", an_app("one", 1, sections=LEVEL)))
+    rig.provisioning.confirm()
+    hsx.set(1, 0x101, 2.5)
+    assert hsx.values()[0]["value"] == 2.5
+    assert "level" in capsys.readouterr().out
+    again = booted(rig.store_part)
+    assert hsx.values(1)[0]["value"] == 2.5
+    assert again.told("value_registered")[0]["restored"] == 1
+
+
+def test_a_revert_gives_a_value_back_as_it_was_before_the_trial(put):
+    rig = booted(formatted())
+    push(rig, put("one", an_app("one", 1, sections=LEVEL)))
+    rig.provisioning.confirm()
+    hsx.set(1, 0x101, 1.0)
+    push(rig, put("one", an_app("one", 2, sections=LEVEL)))
+    hsx.set(1, 0x101, 9.0)
+    assert hsx.values()[0]["value"] == 9.0
+    assert rig.runtime.rollback()
+    assert hsx.values()[0]["value"] == 1.0
+    booted(rig.store_part)
+    assert hsx.values()[0]["value"] == 1.0

@@ -29,6 +29,29 @@ def to_float(bits: int) -> float:
     return -number if bits & 0x8000 else number
 
 
+def from_float(number: float) -> int:
+    """The nearest f16, ties to even; beyond the range the infinity."""
+    sign = 0
+    if number < 0:
+        sign = 0x8000
+        number = -number
+    if number != number:
+        return 0x7E00
+    if number >= 65520.0:
+        return sign | _INFINITE
+    exponent = 0  # of the unit that the 11 bits count
+    number *= _PER_ONE
+    while number >= 2048.0:
+        number /= 2
+        exponent += 1
+    size = int(number)
+    rest = number - size
+    if rest > 0.5 or (rest == 0.5 and size & 1):
+        size += 1
+    # A carry out of the 11 bits lands in the exponent, as it should.
+    return sign | (size + (exponent << 10))
+
+
 def closer(a: int, b: int, limit: int) -> bool:
     """Whether |a - b| < limit, all f16 bits, as IEEE 754 compares: never with a NaN, and nothing
     is close to an infinity."""
