@@ -25,12 +25,13 @@ def test_the_sets_begin_at_16_kib_and_end_at_full_banks():
 
 def test_every_byte_at_the_medium_is_counted():
     node = store.Node(store.PART)
-    before = bytes(node.medium.cells)
-    start = node.medium.written
+    cells = node.medium._parent.data
+    before, start = bytes(cells), node.medium.written
     written, total = node.update(store.a_set(2, 4096, 1))
-    differ = sum(a != b for a, b in zip(before, node.medium.cells, strict=True))
-    assert total < differ <= node.medium.written - start
-    # Confirming is 2 copies of the superblock, and behind the commit.
+    differ = sum(a != b for a, b in zip(before, cells, strict=True))
+    assert 4096 < differ <= node.medium.written - start
+    assert total <= written
+    # Confirming is two copies of the superblock, and behind the commit.
     assert node.medium.written - start == written + 2 * 96
 
 

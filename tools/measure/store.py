@@ -6,8 +6,9 @@ import hashlib
 import random
 
 from hsx.store.bank import Image
-from hsx.store.region import Region
+from hsx.store.region import SubRegion
 from hsx.store.store import CONFIRMATION, Store
+from hsxctl.store_file import Ram
 from measure.record import Figures
 
 KIB = 1024
@@ -18,27 +19,11 @@ APP = 8 * KIB  # bytes of each app of the set of four
 _CHUNK = 512  # bytes, as a card is read
 
 
-class CountingRam(Region):
-    """A part whose `cells` are RAM. `written`: bytes."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.written = 0
-        self.cells = bytearray(b"\xff" * size)
-
-    def _read(self, addr: int, buf: memoryview) -> None:
-        buf[:] = self.cells[addr : addr + len(buf)]
-
-    def _write(self, addr: int, buf: memoryview) -> None:
-        self.written += len(buf)
-        self.cells[addr : addr + len(buf)] = buf
-
-
 class Node:
     """A store that takes one update after the other. `part`: bytes of its medium."""
 
     def __init__(self, part: int) -> None:
-        self.medium = CountingRam(part)
+        self.medium = SubRegion(Ram(b"\xff" * part), 0, part)
         self.store = Store(self.medium)
         self.store.format(CONFIRMATION)
 
