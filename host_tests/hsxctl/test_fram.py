@@ -344,6 +344,7 @@ def test_a_superblock_that_cannot_be_is_found(fram, at, data, severity, what):
         assert LIMIT < 0xFFFFFFFF * 64 // 256
     sealed_over(memory, 1, at, data)
     assert [f for f in findings(fram, memory)[1] if f[0] == severity and what in f[2]]
+    assert fram("info", memory)[0] == fram("dump", memory)[0] == 0
 
 
 def test_copies_of_one_generation_that_differ_are_an_error(fram):

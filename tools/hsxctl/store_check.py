@@ -160,7 +160,7 @@ def _values(file: StoreFile) -> Iterator[Finding]:
 def _counters(file: StoreFile) -> Iterator[Finding]:
     for counter in file.counter_facts():
         if counter["kind"] == "lost":
-            what = "both records are damaged: commands of unknown keys are refused until a reset"
+            what = "both records are damaged: commands of a key without a counter are refused"
             yield Finding(ERROR, f"counter place {counter['place']}", what)
         elif counter["kind"] == "unequal":
             what = f"records differ; the node takes the higher, {counter['counter']} (C1)"

@@ -75,7 +75,7 @@ class StoreFile:
 
     @property
     def kind(self) -> str:
-        """ "store", or why there is none: "blank", "formatting" or "damaged"."""
+        """What the file is: "store", or why it is none: "blank", "formatting", "damaged"."""
         if self.in_use >= 0:
             return "store"
         if self.data.count(b"\xff") == len(self.data):
