@@ -97,6 +97,18 @@ def test_blocks_swapped_in_pairs_are_done_when_both_are_there():
     assert staging.resume_at(0) == 110
 
 
+@pytest.mark.parametrize("missing", [1, 2, 3, 4])
+def test_the_last_bytes_of_an_image_are_not_taken_for_the_gap_behind_it(missing):
+    """TWO has a gap of two bytes behind its first image."""
+    bench = Bench()
+    staging = bench.commit.stage(entries(TWO))
+    write(staging, 0, 0, len(TWO[0]) - missing)
+    write(staging, 1, 0, 1000)
+    assert staging.resume_at(0) == len(TWO[0]) - missing
+    write(staging, 0, len(TWO[0]) - missing, missing)
+    assert staging.resume_at(1) == len(TWO[1])
+
+
 # ---- the record -------------------------------------------------------------------------------
 
 

@@ -208,8 +208,10 @@ class Staging:
                 self._ahead.remove(piece)
 
     def _bridge(self, at: int) -> int:
-        """`at`, or the next image's start if only the gap before it is left."""
+        """`at`, or the next image's start if an image ends there: the gap between is nobody's."""
+        end = -1
         for image in self._writer.images:
-            if at < image.offset and image.offset - at < 4:
+            if at == end:
                 return image.offset
+            end = image.offset + image.length
         return at
