@@ -19,6 +19,7 @@ TARGETS: record.Targets = {
     "vm.m4_insns_per_op_locals": ("<=", 24),
     "vm.host_vs_plain": (">=", 1.0),
     "store.write_amplification": ("<=", 1.05),
+    "store.ram_high_water": ("<=", 4096),
 }
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     with node.MeasuringNode(options.firmware, FOLDER) as target:
         figures, per_program = node.count(target)
     figures.update(host.time(FOLDER))
-    figures.update(store.count())
+    figures.update(store.count(options.firmware, FOLDER))
     before = record.write(RESULT, figures)
     if options.programs:
         print(record.table(per_program, {}), end="\n\n")

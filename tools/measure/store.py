@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""How much the store writes for what it keeps: counted at the medium, everything included."""
+"""How much the store writes for what it keeps, counted at the medium, everything included; and
+how much of the node's heap an update takes meanwhile."""
 
 import binascii
 import hashlib
 import random
+from pathlib import Path
 
+from mpremote.transport_serial import SerialTransport
+
+from hsx.image.build import build
 from hsx.store.bank import Image
 from hsx.store.region import SubRegion
 from hsx.store.store import CONFIRMATION, Store
+from hsxctl import fat_image
+from hsxctl.simulate.qemu import QemuNode
 from hsxctl.store_file import Ram
 from measure.record import Figures
 
@@ -16,7 +23,9 @@ PART = 128 * KIB
 # Bytes of images and the part that they go to: from the smallest that counts to full banks.
 SETS = ((16 * KIB, PART), (32 * KIB, PART), (59 * KIB, PART), (240 * KIB, 512 * KIB))
 APP = 8 * KIB  # bytes of each app of the set of four
+PATIENCE = 60  # seconds for the node
 _CHUNK = 512  # bytes, as a card is read
+_MANIFEST = ("hsx.toml", b"schema = 1\n")  # nothing boots
 
 
 class Node:
@@ -78,7 +87,28 @@ def changed_image(fresh: bool, growth: int = 0) -> int:
     return node.update(images)[0]
 
 
-def count() -> Figures:
+def ram_high_water(firmware: Path, folder: Path) -> int:
+    """Bytes of the target's heap that an update of four apps, 32 KiB together, holds at most, from
+    begin to commit."""
+    apps = [build(b"\x01\0\0\0" * (APP // 4 - 24), name=f"app{n}") for n in range(4)]
+    card, fram = folder / "update.img", folder / "update.fram"
+    names = [f"app{n}.hxe" for n in range(4)]
+    fat_image.write(card, fat_image.SMALLEST, [*zip(names, apps, strict=True), _MANIFEST])
+    fram.unlink(missing_ok=True)
+    with QemuNode(firmware, sd=card, fram=fram) as node:
+        node.wait_console("boot ", PATIENCE)
+        port = SerialTransport(node.repl, timeout=PATIENCE)
+        port.enter_raw_repl(soft_reset=False)
+        try:
+            port.exec("import hsx; hsx.format('erase everything')")
+            port.exec((Path(__file__).parent / "update_on_node.py").read_text())
+            paths = [f"/sd/{name}" for name in names]
+            return int(port.exec(f"print(update({paths}))"))
+        finally:
+            port.serial.close()
+
+
+def count(firmware: Path, folder: Path) -> Figures:
     """The figures of the store; `write_amplification` is the worst of the sets."""
     sets = {
         f"store.write_amplification_{size // KIB}_kib": round(write_amplification(size, part), 4)
@@ -91,4 +121,5 @@ def count() -> Figures:
         "store.bytes_per_changed_image_fresh": changed_image(fresh=True),
         "store.bytes_per_changed_image_longer": changed_image(fresh=False, growth=100),
         "store.bytes_of_changed_image": APP,
+        "store.ram_high_water": ram_high_water(firmware, folder),
     }
