@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
+import struct
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hsx.errors import EINVAL, EIO, ENODEV, ENOSPC, HsxError
+from hsx.store.record import seal
 from hsx.store.saved_values import SLOT
 from powercut.medium import Medium
 from store.bench import ONE, SMALL, TWO, Bench, Faulty, errno
@@ -221,6 +224,20 @@ def test_a_key_whose_slots_are_all_damaged_has_no_value_and_gets_one_again():
     bench.store.values.save(1, 0x2222)
     bench.reopen()
     assert bench.store.values.restore(1) == 0x2222
+
+
+@pytest.mark.parametrize("key", [0, 0xFFFF])
+def test_a_whole_slot_of_a_key_that_cannot_be_does_not_count(key):
+    bench = Bench()
+    slot = bytearray(SLOT)
+    struct.pack_into("<HHII", slot, 0, key, 0x1111, 1, 0)
+    seal(slot)
+    bench.part.memory[SMALL.values_base : SMALL.values_base + SLOT] = slot
+    bench.reopen()
+    assert bench.store.values.keys() == []
+    assert bench.store.values.damaged == 1
+    for free in KEYS:
+        bench.store.values.save(free, 1)
 
 
 # ---- keys and room ----------------------------------------------------------------------------
