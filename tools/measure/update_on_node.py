@@ -17,7 +17,7 @@ def live():
 
 
 def update(paths):
-    """Stages the images at `paths` and commits them: the most bytes of heap beyond those before."""
+    """Stages the images at `paths` and commits them; the most bytes of heap that it held."""
     runtime = hsx.runtime()
     runtime.stop()  # polls and apps are no part of it
     provisioning = runtime.provisioning
