@@ -132,7 +132,8 @@ def test_an_image_whose_digest_is_wrong_registers_nothing():
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 9)), max_size=40))
 def test_dropping_a_task_leaves_the_others_rows_in_their_order(steps):
     """(pid, id) registers one more value; id 0 drops the task."""
-    values = Values(Clock(), capacity=16)
+    saved = Saved()
+    values = Values(Clock(), saved=saved, capacity=16)
     model: list[tuple[int, int, str]] = []
     for pid, id in steps:
         if not id:
@@ -140,7 +141,8 @@ def test_dropping_a_task_leaves_the_others_rows_in_their_order(steps):
             model = [row for row in model if row[0] != pid]
             continue
         name = f"{pid}.{id}"
-        status = values.register(pid, id, 0, [0] * 6, (name, None, None))
+        details = (0, 0, 0, 0, pid << 8 | id, id)
+        status = values.register(pid, id, PERSIST, details, (name, None, None))
         if any(row[:2] == (pid, id) for row in model):
             assert status == v.EEXIST
         elif len(model) == 16:
@@ -152,6 +154,8 @@ def test_dropping_a_task_leaves_the_others_rows_in_their_order(steps):
     assert [(row["pid"], row["oid"], row["name"]) for row in values.rows()] == model
     for pid, id, _ in model:
         assert values.get(pid, id) == pid << 8 | id
+        assert values.set(pid, id, 0) == v.OK
+        assert saved.changes[-1] == (pid << 8 | id, 0, 0, id)  # key and debounce_ms
 
 
 # ---- get and set ------------------------------------------------------------------------------
@@ -242,17 +246,18 @@ def test_calls_from_outside_act_as_the_owner_unless_a_level_is_given():
         with pytest.raises(HsxError) as refused:
             call()
         assert refused.value.errno == EPERM
+    bench.node.set_value(pid, OID, TWO)  # no change
     assert told(bench, "value_changed") == [{"oid": OID, "old": ONE, "new": TWO}]
 
 
 @pytest.mark.parametrize("oid", [OID + 1, -1, OID + (1 << 16), OID - (1 << 16)])
 def test_a_value_that_does_not_exist_is_unknown(oid):
     bench = Bench()
-    bench.load(image(a_value()))
-    pid = bench.load(image(a_value()))
+    first, second = (bench.load(image(a_value())) for _ in range(2))
     for call in (
-        lambda: bench.node.get_value(pid, oid),
-        lambda: bench.node.set_value(pid, oid, ONE),
+        lambda: bench.node.get_value(first, oid),
+        lambda: bench.node.get_value(second, oid),
+        lambda: bench.node.set_value(first, oid, ONE),
         lambda: bench.node.get_value(99, OID),
     ):
         with pytest.raises(HsxError) as refused:
@@ -323,7 +328,13 @@ def test_a_failing_store_costs_a_warning_and_not_the_value():
     bench.node.set_value(pid, OID, 4)
     bench.node.saved.error = OSError(EIO)
     bench.node.set_value(pid, OID, 5)
-    assert told(bench, "warning") == [failed, failed]
+    assert told(bench, "warning") == [failed] * 2
+    bench.node.kill(pid)
+    bench.node.saved.error = None
+    pid = bench.load(image(a_value(key=5)))
+    bench.node.saved.error = OSError(EIO)
+    bench.node.set_value(pid, OID, 6)
+    assert told(bench, "warning") == [failed] * 3
 
 
 def test_a_store_that_can_not_be_read_gives_defaults_and_a_warning():
