@@ -34,7 +34,8 @@ def main() -> None:
     with node.MeasuringNode(options.firmware, FOLDER) as target:
         figures, per_program = node.count(target)
     figures.update(host.time(FOLDER))
-    figures.update(store.count(options.firmware, FOLDER))
+    figures.update(store.count())
+    figures["store.ram_high_water"] = store.ram_high_water(options.firmware, FOLDER)
     before = record.write(RESULT, figures)
     if options.programs:
         print(record.table(per_program, {}), end="\n\n")
