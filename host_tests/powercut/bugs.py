@@ -5,17 +5,23 @@ Each bug replaces methods of the store by ones that do it wrong, and names the s
 rule is about, which are tried first.
 """
 
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest import mock
 
+from hsx.store import commit as commit_module
 from hsx.store.commit import Commit
+from hsx.store.counters import Counters
+from hsx.store.record import seal
 from hsx.store.saved_values import SavedValues
 from hsx.store.staging import Staging, StagingRecord
-from hsx.store.superblock import EMPTY, State, Superblocks
+from hsx.store.store import Store
+from hsx.store.superblock import CONFIRMED, EMPTY, REVERTED, State, Superblocks
 from powercut.scenarios import Scenario
 
-Patch = tuple[type, str, Callable]
+Patch = tuple[Any, str, Any]  # of what, which name, by what
 
 
 def _crc_before_data() -> list[Patch]:
@@ -165,6 +171,114 @@ def _no_r4() -> list[Patch]:
     return [(Superblocks, "open", open_only)]
 
 
+def _ids_reset() -> list[Patch]:
+    """R1: a format begins with generation 0 again."""
+    set_aside = Superblocks.set_aside
+
+    def forget(self: Superblocks) -> None:
+        set_aside(self)
+        self.state.generation = 0
+
+    return [(Superblocks, "set_aside", forget)]
+
+
+def _no_read_back() -> list[Patch]:
+    """R7: a staged set counts as whole when its last byte was written."""
+
+    def end(self: Staging) -> Iterator[None]:
+        self.verified = True
+        yield
+
+    return [(Staging, "end", end)]
+
+
+def _progress_kept() -> list[Patch]:
+    """R7: a failed read-back leaves the staging record as it was."""
+    original = Staging.end
+
+    def end(self: Staging) -> Iterator[None]:
+        with mock.patch.object(StagingRecord, "write", lambda *_: None):
+            yield from original(self)
+
+    return [(Staging, "end", end)]
+
+
+def _floor_not_kept_at_commit() -> list[Patch]:
+    """R8: a set below the floor is committed."""
+    return [(Staging, "epoch", property(lambda self: 1 << 30))]
+
+
+def _floor_not_kept_at_rollback() -> list[Patch]:
+    """R9: a set below the floor is rolled back to."""
+
+    def fits(self: Commit, bank: int) -> Generator[None, None, bool]:
+        yield
+        return True
+
+    return [(Commit, "_fits", fits)]
+
+
+def _ping_pong() -> list[Patch]:
+    """R10: a confirmed set that faults stays confirmed, and may come back."""
+
+    def stays(operation: int, before: int) -> int:
+        result = after(operation, before)
+        return CONFIRMED if before == CONFIRMED and result == REVERTED else result
+
+    after = commit_module.after
+    return [(commit_module, "after", stays)]
+
+
+def _no_tag() -> list[Patch]:
+    """V1: a slot does not say which trial wrote it."""
+    original = SavedValues.save
+
+    def save(self: SavedValues, key: int, bits: int) -> None:
+        state = self._superblocks.state
+        trial, state.open = state.open, 0
+        try:
+            original(self, key, bits)
+        finally:
+            state.open = trial
+
+    return [(SavedValues, "save", save)]
+
+
+def _every_tag_accepted() -> list[Patch]:
+    """V2: the newest slot is the value, whoever wrote it."""
+    return [(SavedValues, "_accepted", lambda self, slot, trial=-1: True)]
+
+
+def _single_counter() -> list[Patch]:
+    """C1: there is one record of a key, written in place."""
+    read = Counters.read
+
+    def write(self: Counters, at: int, key: bytes, counter: int) -> None:
+        self._record[: len(key)] = key
+        struct.pack_into("<I", self._record, len(key), counter)
+        seal(self._record)
+        self._region.write(2 * at * len(self._record), self._record)
+
+    def read_first(self: Counters, at: int, copy: int, buf: bytearray) -> int:
+        return read(self, at, 0, buf)
+
+    return [(Counters, "_write", write), (Counters, "read", read_first)]
+
+
+def _superblocks_first() -> list[Patch]:
+    """F: a format makes the superblocks before the records are blank."""
+
+    def make(self: Store, confirmation: str) -> None:
+        self.superblocks.set_aside()
+        self.superblocks.create()
+        self.staging.clear()
+        self.counters.clear()
+        self.values.clear()
+        self.open()
+
+    return [(Store, "format", make)]
+
+
 # Name: how it is seeded, the rule it breaks, the scenarios that the rule is about.
 _BUGS: dict[str, tuple[Callable[[], list[Patch]], str, tuple[str, ...]]] = {
     "crc_before_data": (_crc_before_data, "R8", ("update",)),
@@ -176,6 +290,16 @@ _BUGS: dict[str, tuple[Callable[[], list[Patch]], str, tuple[str, ...]]] = {
     "record_not_bound": (_record_not_bound, "R6", ("restage",)),
     "confirm_once": (_confirm_once, "R2", ("confirm",)),
     "values_copied_back": (_values_copied_back, "V3", ("trial_value",)),
+    "ids_reset": (_ids_reset, "R1", ("format_over",)),
+    "no_read_back": (_no_read_back, "R7", ("read_back",)),
+    "progress_kept": (_progress_kept, "R7", ("read_back",)),
+    "floor_not_kept_at_commit": (_floor_not_kept_at_commit, "R8", ("below_floor",)),
+    "floor_not_kept_at_rollback": (_floor_not_kept_at_rollback, "R9", ("below_floor",)),
+    "ping_pong": (_ping_pong, "R10", ("reject_confirmed",)),
+    "no_tag": (_no_tag, "V1", ("trial_value",)),
+    "every_tag_accepted": (_every_tag_accepted, "V2", ("trial_value",)),
+    "single_counter": (_single_counter, "C1", ("counter",)),
+    "superblocks_first": (_superblocks_first, "F", ("format_over",)),
     "no_v4": (_no_v4, "V4", ("trial_value",)),
     "no_r3": (_no_r3, "R3", ("confirm", "update")),
     "no_r4": (_no_r4, "R4", ("confirm", "update")),

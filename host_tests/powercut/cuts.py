@@ -14,24 +14,30 @@ A case has an id, which `run.py --case` runs alone:
     update/w5/run1                  copy 1 rots behind five writes while the node runs on
     update/w5/run1/b300/old         and the power is cut with 300 bytes written
     update/b123/old/rot1            cut inside a write, and copy 1 rots while off
+    update/n123                     the byte behind 123 written ones is not acknowledged, once: EIO
+    update/e45                      at the read behind 45 others nobody answers, once: ENODEV
 
-The last kind is the one double fault that two copies cannot bear: if the torn write was the
-superblock's own, the store may be gone; then it says so and starts nothing. Everywhere else the
-whole invariant holds (`invariant.py`). "new" for the torn byte is "old" of the next byte.
+A rotten copy after a cut inside a write is the one double fault that two copies cannot bear: if
+the torn write was the superblock's own, the store may be gone; then it says so and starts nothing.
+Everywhere else the whole invariant holds (`invariant.py`). "new" for the torn byte is "old" of the
+next byte. A node on a bus that failed may run without its store until its next reset.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from fakes.fram import PowerCut
+from hsx.errors import EIO, ENODEV
 from hsx.store.layout import COPY, Layout
 from hsx.store.store import Store
 from powercut.invariant import Broken, Expected, Outcome, View, check_again, check_reset
-from powercut.medium import TORN, Medium, prefix
-from powercut.scenarios import Scenario
+from powercut.medium import TORN, Faulty, Medium, prefix
+from powercut.scenarios import Scenario, Step
 from powercut.world import ATTEMPTS, World
 
 NO_STORE = ("no store",)
+Result = TypeVar("Result")
 
 
 class Reference:
@@ -46,12 +52,15 @@ class Reference:
         store.open()
         self.views = [View(store, copy)]
         self.ends: list[int] = []  # bytes written when each step was done
+        looked = 0  # reads that were ours
         try:
             world = World(part, scenario.layout)
             for step in scenario.steps:
                 step(world)
                 self.ends.append(part.written)
+                before = part.reads
                 self.views.append(View(world.store, part))
+                looked += part.reads - before
         except (OSError, AssertionError) as error:
             raise Broken(
                 f"uncut, step {len(self.ends)}: {type(error).__name__}: {error}"
@@ -59,6 +68,7 @@ class Reference:
         if self.views[-1].facts != scenario.ends:
             raise Broken(f"uncut, it ends with {self.views[-1].facts}, not {scenario.ends}")
         self.log = part.log
+        self.reads = part.reads - looked
         self.total = part.written
         self.offsets = [0]  # bytes written before each write, and at the end
         for _, data in self.log:
@@ -121,6 +131,54 @@ def rotten_run(
     return part
 
 
+def fault_run(reference: Reference, kind: str, at: int) -> Outcome:
+    """Runs the scenario on a bus that fails once. What was refused is started again, after a soft
+    reset, and all of it succeeds."""
+    nack_at, absent_at = (at, None) if kind == "n" else (None, at)
+    part = Faulty(bytearray(reference.start), nack_at, absent_at)
+    views = reference.views
+    world = _despite_fault(lambda: World(part, reference.scenario.layout))
+    for number, step in enumerate(reference.scenario.steps):
+        later = {view.facts for view in views[number + 1 :]}
+        for _ in range(3):
+            failed = _failed(world, step)
+            part.well = True
+            facts = View(world.store, part).facts
+            part.well = False
+            if facts in later and not failed:
+                break
+            if facts not in later and facts not in (views[number].facts, NO_STORE):
+                raise Broken(f"after a fault in step {number} it shows {facts}")
+            if facts in later and facts != views[number].facts:
+                break
+            _despite_fault(lambda: world.reset(hard=False))
+        else:
+            raise Broken(f"step {number} does not succeed after a fault")
+    expected = Expected({views[-1].facts}, views[-1])
+    return check_reset(part.memory, reference.scenario.layout, expected)
+
+
+def _failed(world: World, step: Step) -> bool:
+    """Takes a step; whether the medium broke it off."""
+    try:
+        step(world)
+    except OSError as error:
+        if error.errno not in (EIO, ENODEV):
+            raise Broken(f"at a fault: {type(error).__name__}: {error}") from error
+        return True
+    return False
+
+
+def _despite_fault(call: Callable[[], Result]) -> Result:
+    """What the call gives, the second time if the one fault hits it."""
+    try:
+        return call()
+    except OSError as error:
+        if error.errno not in (EIO, ENODEV):
+            raise Broken(f"at a fault: {type(error).__name__}: {error}") from error
+        return call()
+
+
 def rot(memory: bytearray, copy: int, number: int) -> None:
     """Flips one bit of a superblock copy; which one differs from case to case."""
     memory[copy * COPY + number * 7 % 96] ^= 1 << number % 8
@@ -134,7 +192,9 @@ def run_case(reference: Reference, case: str) -> Outcome | None:
     parts = case.split("/")[1:]
     layout = reference.scenario.layout
     kind = parts[0][0]
-    at = int(parts[0][1:]) if kind in "bw" else 0
+    at = int(parts[0][1:]) if kind != "u" else 0
+    if kind in "ne":
+        return fault_run(reference, kind, at)
     if kind == "u":
         facts = {reference.views[-1].facts}
         expected = Expected(facts, reference.views[-1])
@@ -229,7 +289,7 @@ class Tally:
     def __init__(self) -> None:
         kinds = ("first", "again", "second", "then_rot", "rot", "rot_and_cut", "double", "triple")
         self.cuts = dict.fromkeys(kinds, 0)
-        self.faults = {"rot_running": 0}
+        self.faults = {"rot_running": 0, "nack": 0, "absent": 0}
         self.all_first = True  # whether every byte and every write had its case
         self.all_second = True  # whether every byte of their recoveries had
         self.gone = 0  # double faults after which there was no store, as documented
@@ -264,6 +324,9 @@ def cases(reference: Reference, limit: int, chance: random.Random) -> Iterator[t
             yield "then_rot", f"{name}/b{at}/old/then{copy}"
         for copy in (0, 1) if at or not reference.scenario.rotten else ():
             yield "double", f"{name}/b{at}/old/rot{copy}"
+        yield "nack", f"{name}/n{at}"
+    for at in some(list(range(reference.reads)), limit, chance):
+        yield "absent", f"{name}/e{at}"
     yield "first", f"{name}/b{reference.total}/old"
     writes = list(range(reference.scenario.rotten, len(reference.log) + 1))
     for write in some(writes, limit, chance):

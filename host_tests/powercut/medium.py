@@ -7,6 +7,7 @@ Not modelled: bytes that arrive out of order, and cells that forget.
 from collections.abc import Callable
 
 from fakes.fram import PowerCut
+from hsx.errors import EIO, ENODEV, HsxError
 from hsx.store.region import Region
 
 TORN = (
@@ -30,6 +31,7 @@ class Medium(Region):
         super().__init__(len(memory))
         self.memory = memory
         self.written = 0  # bytes
+        self.reads = 0
         self.log: list[tuple[int, bytes]] = []  # each write, as it was asked for
         self._cut_at = cut_at
         self._torn = torn
@@ -39,6 +41,7 @@ class Medium(Region):
     def _read(self, addr: int, buf: memoryview) -> None:
         if self._off:
             raise PowerCut
+        self.reads += 1
         buf[:] = self.memory[addr : addr + len(buf)]
 
     def _write(self, addr: int, buf: memoryview) -> None:
@@ -57,6 +60,36 @@ class Medium(Region):
             raise PowerCut
         if self._hook is not None:
             self._hook(len(self.log))
+
+
+class Faulty(Medium):
+    """A part on a bus that fails once. `nack_at`: the byte behind so many written ones is not
+    acknowledged, EIO; `absent_at`: at the read behind so many nobody answers, ENODEV."""
+
+    def __init__(
+        self, memory: bytearray, nack_at: int | None = None, absent_at: int | None = None
+    ) -> None:
+        super().__init__(memory)
+        self._nack_at = nack_at
+        self._absent_at = absent_at
+        self.well = False  # while it is True the bus does not fail, and nothing is counted
+
+    def _read(self, addr: int, buf: memoryview) -> None:
+        if self.well:
+            self.reads -= 1
+        elif self.reads == self._absent_at:
+            self._absent_at = None
+            raise HsxError(ENODEV, "write", "no FRAM at this bus address")
+        super()._read(addr, buf)
+
+    def _write(self, addr: int, buf: memoryview) -> None:
+        left = len(buf) if self._nack_at is None else self._nack_at - self.written
+        if left >= len(buf):
+            super()._write(addr, buf)
+            return
+        self._nack_at = None
+        super()._write(addr, buf[:left])
+        raise HsxError(EIO, "write", "FRAM stopped acknowledging")
 
 
 def garbage(old: int, new: int) -> int:

@@ -6,6 +6,7 @@ A scenario arranges a medium, then takes its steps; between two steps the store 
 
 from collections.abc import Callable
 
+from hsx.errors import EBADMSG, EPERM, HsxError
 from hsx.store.layout import COPY, Layout, layout_of
 from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
@@ -105,6 +106,43 @@ def _two_reverted(world: World) -> None:
 def _one_copy_bad(world: World) -> None:
     _both(world)
     world.part.memory[COPY + 20] ^= 1
+
+
+def _newer_floor(world: World) -> None:
+    """The set before is below the floor."""
+    _one(world)
+    world.confirmed("two", 2)
+
+
+def _staged_byte_bad(world: World) -> None:
+    """A byte that the staging record calls in place is not."""
+    _half_staged(world)
+    world.part.memory[SMALL.bank_base + SMALL.bank_size + 16 + 2 * 112 + 10] ^= 1
+
+
+def _refused(errno: int, step: Step) -> Step:
+    """The step, which must be refused."""
+
+    def take(world: World) -> None:
+        try:
+            step(world)
+        except HsxError as error:
+            if error.errno == errno:
+                return
+            raise
+        raise AssertionError("what must be refused was done")
+
+    return take
+
+
+def _push_twice(world: World) -> None:
+    """What the read-back refuses is staged anew."""
+    try:
+        world.push("three")
+    except HsxError as error:
+        if error.errno != EBADMSG:
+            raise
+        world.push("three")
 
 
 def _save(key: int, bits: int) -> Step:
@@ -228,6 +266,19 @@ SCENARIOS = [
         _both,
         _reject,
         ends=("confirmed", "one", None, _SAVED, 1, 5),
+    ),
+    Scenario(
+        "read_back",
+        _staged_byte_bad,
+        _push_twice,
+        ends=("trial", "three", "one", _SAVED, 1, 5),
+    ),
+    Scenario(
+        "below_floor",
+        _newer_floor,
+        _refused(EBADMSG, _rollback),
+        _refused(EPERM, _push("one")),
+        ends=("confirmed", "two", None, _SAVED, 2, 5),
     ),
     Scenario(
         "rollback",
