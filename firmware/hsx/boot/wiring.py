@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..service.provisioning import Provisioning
 
 _TASKS = const(8)
-_EVENTS = const(32)  # that the log holds, some 150 bytes each
+_LOG = const(3072)  # bytes of the event log: 64 events and more
 _CHUNK = const(512)  # bytes: one sector of a card
 
 
@@ -36,7 +36,7 @@ def build(board: "Board") -> "Runtime":
     pool = bytearray(board.POOL)
     chunk = memoryview(bytearray(_CHUNK))
     console = Console(board.console(), ("provisioning.aborted",))
-    events = Events(now, _EVENTS, console.event)
+    events = Events(now, _LOG, console.event)
     node = Node(native.VM(pool, _TASKS), now, stdout=console.text, emit=events.emit)
     scan = Scan(SdCard(board.mount_sdcard), node, events, now, chunk)
     provisioning = _provisioning(board, node, events, chunk)
