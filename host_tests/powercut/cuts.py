@@ -342,8 +342,8 @@ def cases(reference: Reference, limit: int, chance: random.Random) -> Iterator[t
 
 
 def run_scenario(scenario: Scenario, limit: int, seconds: int, seed: int) -> Tally:
-    """All cases of a scenario. `limit`: places of one kind, at most; `seconds`: second cuts, at
-    most, a tenth of them after double faults."""
+    """All cases of a scenario. `limit`: places of one kind, at most. `seconds`: second cuts, at
+    most; where there are more, a tenth of it is drawn, as always after double faults."""
     tally = Tally()
     chance = random.Random(f"{seed}/{scenario.name}")
     try:
@@ -380,10 +380,10 @@ def _second_cuts(
     tally: Tally,
     kind: str,
 ) -> bool:
-    """Cuts the recoveries: at all of their bytes, or with an even share of `limit` cuts each;
-    whether at all."""
+    """Cuts the recoveries: at all of their bytes, if these are at most `limit` cuts, else with an
+    even share of a tenth of it each; whether at all."""
     whole = sum(size * len(TORN) for _, size in firsts) <= limit
-    share = limit if whole else max(1, limit // len(firsts))
+    share = limit if whole else max(1, limit // 10 // len(firsts))
     for case, size in firsts:
         memory, first = _recovery(reference, case)
         places = [(at, torn) for at in range(size) for torn in TORN]

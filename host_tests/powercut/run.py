@@ -127,13 +127,15 @@ class Report:
         print(f"host: {'scenario':20}{'cuts':>9}  lost  depth 2          seconds  cuts by kind")
         scenarios = {}
         for name, tally, took in results:
-            kinds = " ".join(f"{kind}:{count}" for kind, count in tally.cuts.items())
+            counted = [*tally.cuts.items(), *tally.faults.items()]
+            kinds = " ".join(f"{kind}:{count}" for kind, count in counted)
             depth = "all" if tally.all_second else "sampled"
             counts = f"{tally.total():9}{len(tally.lost):6}  {depth:15}{took:9.0f}"
             print(f"      {name:20}{counts}  {kinds}", flush=True)
             self.lose(tally.lost)
             scenarios[name] = {
                 **tally.cuts,
+                **tally.faults,
                 "total": tally.total(),
                 "lost": len(tally.lost),
                 "exhaustive": tally.all_first,
@@ -143,10 +145,9 @@ class Report:
         cuts = sum(scenario["total"] for scenario in scenarios.values())
         gone = sum(scenario["store_gone"] for scenario in scenarios.values())
         self.facts["host"] = {"cuts": cuts, "store_gone": gone, "scenarios": scenarios}
-        print(
-            f"      {cuts} cuts; {gone} double faults hit both superblock copies at once, and the"
-        )
-        print("      node said that there is no store, as it must")
+        faults = sum(s["rot_running"] + s["nack"] + s["absent"] for s in scenarios.values())
+        print(f"      {cuts} cuts, {faults} faults without a cut. {gone} double faults hit both")
+        print("      superblock copies at once: the node said that there is no store, as it must")
 
     def damage(self, count: int, harmed: list[str]) -> None:
         """Flipped bits and changed bytes."""
@@ -214,16 +215,15 @@ def main(argv: list[str] | None = None) -> int:
     jobs, seed = arguments.jobs, arguments.seed
     print(f"seed {seed}; a case alone: run.py --case ID")
     report = Report(seed)
-    steps = len(target.TARGETS)
     counts = (arguments.target, arguments.target, arguments.ctrl_c)
     report.target(
         _all(
             jobs,
             _target_job,
             [
-                (arguments.firmware, step.name, kind, -(-count // steps), seed)
+                (arguments.firmware, step.name, kind, -(-count // len(target.steps(kind))), seed)
                 for kind, count in zip(target.KINDS, counts, strict=True)
-                for step in target.TARGETS
+                for step in target.steps(kind)
             ],
         )
     )

@@ -3,30 +3,26 @@
 
 import binascii
 import hashlib
+from collections.abc import Generator
+from typing import TypeVar
 
 from hsx.store.bank import SOURCES, Image
+from hsx.store.layout import Layout
+from hsx.store.region import Region
 from hsx.store.store import Store
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from typing import TypeVar
-
-    from hsx.store.layout import Layout
-    from hsx.store.region import Region
-
-    Result = TypeVar("Result")
+Result = TypeVar("Result")
 
 ATTEMPTS = 3
 KEY = b"trusted1"
 
 # Sets by name: epoch, and the bytes of their images; the names of these, where they matter.
 # Filled by who uses them.
-SETS: "dict[str, tuple[int, list[bytes]]]" = {}
-NAMES: "dict[str, list[str]]" = {}
+SETS: dict[str, tuple[int, list[bytes]]] = {}
+NAMES: dict[str, list[str]] = {}
 
 
-def images(name: str) -> "list[Image]":
+def images(name: str) -> list[Image]:
     """The directory entries of a set, made anew."""
     epoch, parts = SETS[name]
     names = NAMES.get(name, [f"{name}{number}" for number in range(len(parts))])
@@ -40,7 +36,7 @@ def images(name: str) -> "list[Image]":
     return found
 
 
-def finish(steps: "Generator[None, None, Result]") -> "Result":
+def finish(steps: Generator[None, None, Result]) -> Result:
     """Takes all steps of a piece of work; what it returns."""
     while True:
         try:
@@ -59,10 +55,10 @@ def boot(store: Store, hard: bool) -> int:
 class World:
     """A node's store that is running on `part`."""
 
-    def __init__(self, part: "Region", layout: "Layout | None" = None) -> None:
+    def __init__(self, part: Region, layout: Layout | None = None) -> None:
         self.part = part
         self.layout = layout
-        self.tries: "dict[str, int]" = {}  # how often a set on trial was started by a hard reset
+        self.tries: dict[str, int] = {}  # how often a set on trial was started by a hard reset
         self.store = self._store()
         self.store.open()
 
