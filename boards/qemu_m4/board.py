@@ -6,7 +6,7 @@ from micropython import const
 NAME = "qemu_m4"
 
 # Bytes of the heap that are set apart for task memory at boot.
-POOL = const(40 * 1024)
+POOL = const(36 * 1024)
 
 # Devices that together are one FRAM region: (I2C address, size in bytes).
 FRAM = ((0x50, 65536), (0x51, 65536))

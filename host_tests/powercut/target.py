@@ -272,7 +272,7 @@ class Bench:
                 start = time.perf_counter()
                 if target.boots:
                     machine.begin(target.call)
-                    said = machine.node.wait_console("state=done", _PATIENCE)
+                    said = machine.node.wait_console("state=over", _PATIENCE)
                     found = _BOOT_DONE.search(said)
                     if not found:
                         raise Broken(f"after a reset the node says {said!r}")
@@ -336,7 +336,7 @@ class Bench:
         machine = Machine(self._firmware, self._fram, self._card)
         try:
             machine.enter()
-            machine.node.wait_console("state=done", _PATIENCE)
+            machine.node.wait_console("state=over", _PATIENCE)
             if quiet:
                 machine.run(_QUIET)
             machine.run(_PREPARE + reference.target.spoil)

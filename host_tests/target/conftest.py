@@ -45,7 +45,7 @@ def connect():
     repls = []
 
     def open_repl(node):
-        node.wait_console("state=done")
+        node.wait_console("state=over")
         repls.append(Repl(node))
         return repls[-1]
 

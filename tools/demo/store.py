@@ -39,7 +39,7 @@ class Life:
         self.watch = Watch(self.node, screen, self._take)
 
     def __enter__(self) -> "Life":
-        self.until("boot", state="done")
+        self.until("boot", state="over")
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -40,7 +40,7 @@ class MeasuringNode:
         fat_image.write(card, fat_image.SMALLEST, [*files, ("large.hxe", large)])
         self._node = QemuNode(firmware, sd=card, icount=SHIFT)
         try:
-            self._node.wait_console("state=done", PATIENCE)
+            self._node.wait_console("state=over", PATIENCE)
             self._port = SerialTransport(self._node.repl, timeout=PATIENCE)
             self._port.enter_raw_repl(soft_reset=False)
             for source in (TESTS / "judge/on_node.py", HERE / "on_node.py"):

@@ -96,7 +96,7 @@ def ram_high_water(firmware: Path, folder: Path) -> int:
     fat_image.write(card, fat_image.SMALLEST, [*zip(names, apps, strict=True), _MANIFEST])
     fram.unlink(missing_ok=True)
     with QemuNode(firmware, sd=card, fram=fram) as node:
-        node.wait_console("boot ", PATIENCE)
+        node.wait_console("state=over", PATIENCE)
         port = SerialTransport(node.repl, timeout=PATIENCE)
         port.enter_raw_repl(soft_reset=False)
         try:

@@ -182,7 +182,7 @@ class Runtime:
         if not self._booted:
             self._booted = True
             source = "FRAM" if job.result else "SD"
-            self.events.emit("boot", 0, {"state": "done", "source": source})
+            self.events.emit("boot", 0, {"state": "over", "source": source})
         if job.error is not None and not job.awaited:
             data = {"source": "FRAM", "code": errors.name(job.error.errno)}
             data["detail"] = getattr(job.error, "detail", "error of the medium")

@@ -90,6 +90,7 @@ _WORDS = (
     "FAILED",
     "ABORTING",
     "done",
+    "over",
     "loaded",
     "ready",
     "sleeping",
