@@ -20,9 +20,11 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
-from powercut import bugs, damage, target  # noqa: E402  after the path is set
+from hsxctl.errors import ToolError  # noqa: E402  after the path is set
+from powercut import bugs, damage, target  # noqa: E402
 from powercut.cuts import Reference, Tally, run_case, run_scenario  # noqa: E402
 from powercut.invariant import Broken  # noqa: E402
+from powercut.line import Off  # noqa: E402
 from powercut.scenarios import SCENARIOS  # noqa: E402
 
 _bench: list[target.Bench] = []  # this process's, for as long as it lives
@@ -92,7 +94,7 @@ def _target_job(
     for case in _bench[0].cases(name, kind, count, seed):
         try:
             left[_bench[0].run_case(case)] += 1
-        except (Broken, RuntimeError, TimeoutError) as error:
+        except (Broken, Off, RuntimeError, TimeoutError, ToolError) as error:
             left["lost"] += 1
             lost.append((case, str(error)))
     return name, kind, left, lost
@@ -197,9 +199,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--seed", type=int, default=5, help="of what is sampled (default 5)")
     parser.add_argument("--limit", type=int, default=2000, help="places of one kind")
-    parser.add_argument("--second", type=int, default=200_000, help="second cuts, of one kind")
+    parser.add_argument("--second", type=int, default=100_000, help="second cuts, of one kind")
     parser.add_argument("--random", type=int, default=10_000, help="cases of random damage")
-    parser.add_argument("--target", type=int, default=336, help="cuts by count, and by SIGKILL")
+    parser.add_argument("--target", type=int, default=312, help="cuts by count, and by SIGKILL")
     parser.add_argument("--ctrl-c", type=int, default=1008, help="Ctrl-C on the target")
     parser.add_argument("--firmware", type=Path, default=target.FIRMWARE)
     parser.add_argument("--report", type=Path, default=HERE.parents[1] / "build/powercut.json")

@@ -22,6 +22,7 @@ import contextlib
 import io
 import random
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -241,8 +242,10 @@ class Bench:
     """Runs cases, one at a time, on files in a folder of its own: a context manager."""
 
     def __init__(self, firmware: Path = FIRMWARE) -> None:
-        self._firmware = firmware
         self._folder = tempfile.TemporaryDirectory()
+        # A copy: the file may be built anew while thousands of machines start from it.
+        self._firmware = Path(self._folder.name) / "firmware.elf"
+        shutil.copyfile(firmware, self._firmware)
         self._fram = Path(self._folder.name) / "fram.bin"
         self._card = Path(self._folder.name) / "card.img"
         fat_image.write(self._card, fat_image.SMALLEST, _FILES)
