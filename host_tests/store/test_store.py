@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from hsx.errors import ENODEV, ENOTSUP, EPERM, HsxError
+from hsx.errors import EBUSY, ENODEV, ENOTSUP, EPERM, HsxError
 from hsx.store.layout import COPY, layout_of
 from hsx.store.record import seal
 from hsx.store.store import CONFIRMATION, Store
@@ -84,6 +84,17 @@ def test_a_format_that_is_not_confirmed_is_eperm_and_writes_nothing(said, format
         Store(part, layout=SMALL).format(said)
     assert errno(caught) == EPERM
     assert part.log == []
+
+
+def test_a_format_ends_a_staging():
+    bench = Bench()
+    staging = bench.commit.stage(entries(ONE))
+    for index, data in enumerate(ONE):
+        staging.write(index, 0, memoryview(data))
+    bench.store.format(CONFIRMATION)
+    with pytest.raises(HsxError) as caught:
+        bench.commit.commit(staging)
+    assert errno(caught) == EBUSY
 
 
 def test_a_format_forgets_everything_but_its_ids():

@@ -207,8 +207,7 @@ class Commit:
         bank = self._target()
         # Before the declaration: a set that cannot be staged costs nobody a rollback.
         writer = BankWriter(self._banks[bank - 1], images, self._compare)
-        if self._staging is not None:
-            self._staging.live = False
+        self.forget()
         self._declare(bank)
         active = None
         if state.active != NONE:
@@ -311,9 +310,13 @@ class Commit:
         state.digests = [NO_DIGEST, NO_DIGEST]
         state.active = NONE
         state.decl = state.generation + 1
+        self.forget()
+        self._superblocks.put()
+
+    def forget(self) -> None:
+        """Ends the staging that is under way, if there is one."""
         if self._staging is not None:
             self._staging.live = False
-        self._superblocks.put()
 
     # ---- inside -------------------------------------------------------------------------------
 

@@ -65,7 +65,11 @@ class SavedValues:
             self._region.write(at * _SLOTS * SLOT, self._triple)
 
     def restore(self, key: int) -> "int | None":
-        """The saved bits of a key; None if none count: the value keeps its init (P-57)."""
+        """The saved bits of a key, those that still wait included; None if none count: the value
+        keeps its init (P-57)."""
+        waiting = self._pending.get(key)
+        if waiting is not None:
+            return waiting[0]
         at = self._find(key)
         if at < 0:
             return None

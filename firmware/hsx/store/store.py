@@ -96,6 +96,7 @@ class Store:
             raise HsxError(EPERM, "begin", "format erases everything: confirm it")
         # F: superblocks first set aside, the older one first, and written last.
         self.superblocks.set_aside()
+        self.commit.forget()
         self.staging.clear()
         self.counters.clear()
         self.values.clear()
