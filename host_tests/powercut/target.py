@@ -46,7 +46,7 @@ FIRMWARE = Path(__file__).parents[2] / "build/qemu_m4/firmware.elf"
 _LAYOUT = layout_of(FRAM_SIZE)
 _PATIENCE = 60  # seconds
 _TICKS_PER_SECOND = 25_000_000
-_BOOT_DONE = re.compile(r"\[ *([0-9.]+)\] .*boot .*state=done")
+_BOOT_DONE = re.compile(r"\[ *([0-9.]+)\] .*boot .*state=over")
 
 
 def _app(name: str, size: int) -> bytes:
