@@ -137,7 +137,7 @@ def _values_copied_back() -> list[Patch]:
         stored = values.keys()
         for key in stored:
             state.open = 0
-            bits = values.restore(key)
+            bits = values.saved(key)
             state.open = trial
             if bits is not None:
                 values.save(key, bits)

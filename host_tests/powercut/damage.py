@@ -75,7 +75,7 @@ def _check(cells: bytearray, view: View, exactly: bool) -> None:
             raise Broken("a superblock copy is good, and there is no store")
         bank = boot(store, True)
         started = contents(store, part, bank) if bank else None
-        values = {store.values.restore(key) for key in (1, 2, 3, 4)}
+        values = {store.values.saved(key) for key in (1, 2, 3, 4)}
     except (OSError, ArithmeticError, LookupError, ValueError, TypeError) as error:
         raise Broken(f"{type(error).__name__}: {error}") from error
     allowed = {view.facts[1]} if exactly else {view.facts[1], view.facts[2], None}

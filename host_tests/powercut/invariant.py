@@ -43,7 +43,7 @@ class View:
         current = banks[active - 1] if active else None
         other = banks[2 - active] if active and state.states[2 - active] == CONFIRMED else None
         on_trial = bool(active) and state.states[active - 1] == TRIAL
-        values = tuple((key, store.values.restore(key)) for key in (1, 2, 3, 4))
+        values = tuple((key, store.values.saved(key)) for key in (1, 2, 3, 4))
         try:
             self.counter = store.counters.value(KEY)
         except OSError:

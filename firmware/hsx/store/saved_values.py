@@ -65,11 +65,13 @@ class SavedValues:
             self._region.write(at * _SLOTS * SLOT, self._triple)
 
     def restore(self, key: int) -> "int | None":
-        """The saved bits of a key, those that still wait included; None if none count: the value
-        keeps its init (P-57)."""
+        """The bits of a key, those that still wait to be saved first; None if there are none: the
+        value keeps its init (P-57)."""
         waiting = self._pending.get(key)
-        if waiting is not None:
-            return waiting[0]
+        return self.saved(key) if waiting is None else waiting[0]
+
+    def saved(self, key: int) -> "int | None":
+        """The bits of a key on the medium; None if none count (V2)."""
         at = self._find(key)
         if at < 0:
             return None
@@ -77,8 +79,8 @@ class SavedValues:
         return None if slot < 0 else self._field(slot, 2, 2)
 
     def keys(self) -> "list[int]":
-        """The keys that have a value."""
-        return [key for key in self._keys if key and self.restore(key) is not None]
+        """The keys that have a value on the medium."""
+        return [key for key in self._keys if key and self.saved(key) is not None]
 
     def slots(self, at: int) -> "list[tuple[int, int, int, int, bool, bool] | None]":
         """What stands in place `at`, slot by slot: key, bits, seq, tag, accepted or not (V2), the
