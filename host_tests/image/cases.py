@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hsx.errors import HsxError
 from hsx.image import header as hxe
 from hsx.image.build import build, command_section, mailbox_section, value_section
-from hsx.image.metadata import Command, Mailbox, Value
+from hsx.image.metadata import Command, Info, Mailbox, Value
 from hsx.image.sections import MetadataReader
 from hsx.image.verify import verify
 
@@ -57,6 +57,11 @@ def a_mailbox(target="app:t", **more) -> Mailbox:
         "from_json": True,
     }
     return Mailbox(target, **{**fields, **more})
+
+
+def an_info(**more) -> Info:
+    fields = {"version": "1.2.3", "epoch": 7, "abi": 0x10000, "stack": 512, "heap": 64}
+    return Info(**{**fields, **more})
 
 
 def an_image(values=(), commands=(), mailboxes=(), *, extra=(), rodata=b"hi\0", **more) -> bytes:

@@ -2,8 +2,9 @@
 """Writes images. For hosts only, not frozen.
 
 Byte for byte what the reference's linker writes for the same input (spec/hxe_v2.md sections 1,
-6, 7 and 12). Nothing is validated beyond what has no encoding: `verify` is the judge, and tests
-need broken images too. All raise ValueError for input that cannot be written.
+6, 7 and 12), and a section of our own (docs/hxe_sections.md). Nothing is validated beyond what
+has no encoding: `verify` is the judge, and tests need broken images too. All raise ValueError for
+input that cannot be written.
 """
 
 import binascii
@@ -11,7 +12,7 @@ import json
 import struct
 
 from .header import HEADER_V1, HEADER_V2
-from .metadata import Command, Mailbox, Value
+from .metadata import Command, Info, Mailbox, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 VALUE = 1  # section types
 COMMAND = 2
 MAILBOX = 3
+INFO = 0x10
 
 _MAGIC = b"HSXE"
 _CRC_AT = 0x1C
@@ -190,3 +192,15 @@ def mailbox_section(mailboxes: "Iterable[Mailbox | dict]") -> "tuple[int, bytes,
         root, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
     return MAILBOX, payload.encode(), len(declared)
+
+
+def info_section(info: "Info") -> "tuple[int, bytes, int]":
+    """(type, payload, entry count) of a `metadata.Info`."""
+    version = info.version.encode()
+    if len(version) > 16 or "\0" in info.version:
+        raise ValueError("a version has at most 16 bytes, none of them NUL")
+    try:
+        numbers = struct.pack(">IIHH", info.epoch, info.abi, info.stack, info.heap)
+    except struct.error as error:
+        raise ValueError("a number of the info section does not fit: %s" % error) from None
+    return INFO, version.ljust(16, b"\0") + numbers, 1

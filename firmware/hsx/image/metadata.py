@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Values, commands and mailboxes as records, their binary form and its strings.
+"""Values, commands, mailboxes and info as records, their binary form and its strings.
 
-Layouts: spec/hxe_v2.md sections 6.2, 7.1 and 7.2. Records hold what the image says, bit for bit;
-what a node makes of it (a persist key switching PERSIST on, say) is the registries' business.
-All raise EBADMSG with `offset` = where in the file the offending entry is.
+Layouts: spec/hxe_v2.md sections 6.2, 7.1 and 7.2, docs/hxe_sections.md for `info`. Records hold
+what the image says, bit for bit; what a node makes of it (a persist key switching PERSIST on, say)
+is the registries' business. All raise EBADMSG with `offset` = where in the file the offending
+entry is.
 """
 
 import struct
@@ -16,6 +17,9 @@ from . import text
 
 _VALUE_SIZE = const(20)
 _COMMAND_SIZE = const(16)
+_INFO_SIZE = const(28)
+_INFO_VERSION = const(16)  # bytes
+_INFO_STACK = const(24)  # offset
 _TARGET_MAX = const(32)  # characters, spec/svc_abi.md section 5
 
 
@@ -95,6 +99,17 @@ class Mailbox:
         self.bindings = bindings  # list of (pid, flags)
         self.reserved = reserved  # whatever JSON has there; in the legacy form a number
         self.from_json = from_json
+
+
+class Info:
+    """The entry of `info`: what an image says of itself."""
+
+    def __init__(self, version: str, epoch: int, abi: int, stack: int, heap: int) -> None:
+        self.version = version  # at most 16 bytes of UTF-8, "" if the image has none
+        self.epoch = epoch  # for the anti-rollback floor
+        self.abi = abi  # SVC ABI that it needs: major << 16 | minor, 0: any
+        self.stack = stack  # bytes that it asks for, 0: the node's default
+        self.heap = heap  # bytes behind its bss that it asks for, 0: none
 
 
 class Section:
@@ -186,6 +201,28 @@ def read_commands(section: "Section", count: int, code_len: int, seen: set, out:
                 section.string(at, group_name & 0xFFFF),  # the high half is reserved
             )
         )
+
+
+def read_info(section: "Section", count: int) -> "Info":
+    """The one entry; bytes behind it are left to later versions of it."""
+    if count != 1:
+        raise section.bad(0, "info has not exactly one entry")
+    section.entries(count, _INFO_SIZE)
+    end = 0
+    while end < _INFO_VERSION and section.payload[end]:
+        end += 1
+    version = text.decode(section.payload[:end])
+    if version is None:
+        raise section.bad(0, "version is not UTF-8")
+    epoch, abi, stack, heap = struct.unpack_from(">IIHH", section.payload, _INFO_VERSION)
+    return Info(version, epoch, abi, stack, heap)
+
+
+def stack_hint(payload: "memoryview") -> int:
+    """The stack of an info payload that nobody has judged yet; 0 where it is too short."""
+    if len(payload) < _INFO_SIZE:
+        return 0
+    return payload[_INFO_STACK] << 8 | payload[_INFO_STACK + 1]
 
 
 def mailbox_identity(target: str) -> tuple:

@@ -22,6 +22,7 @@ _ENTRY_SIZE = const(16)
 _VALUE = const(1)
 _COMMAND = const(2)
 _MAILBOX = const(3)
+_INFO = const(0x10)
 _AT_META_OFFSET = const(0x40)
 
 
@@ -35,6 +36,12 @@ class Metadata:
         self.values: "list | tuple" = ()
         self.commands: "list | tuple" = ()
         self.mailboxes: "list | tuple" = ()
+        self.info: "metadata.Info | None" = None
+
+
+def _is_kept(kind: int) -> bool:
+    """Whether sections of this type are parsed; the others are only bounds-checked."""
+    return _VALUE <= kind <= _MAILBOX or kind == _INFO
 
 
 class MetadataReader:
@@ -93,7 +100,7 @@ class MetadataReader:
             self._payloads = [
                 (section[1], self._buffer(section[2]))
                 for section in self._sections
-                if _VALUE <= section[0] <= _MAILBOX
+                if _is_kept(section[0])
             ]
         except MemoryError:
             self._full = True
@@ -109,6 +116,17 @@ class MetadataReader:
             last = min(start + len(payload), end)
             if first < last:
                 payload[first - start : last - start] = view[first - offset : last - offset]
+
+    def stack_hint(self) -> int:
+        """Bytes of stack that the image asks for, 0 if it does not say. Only `end()` tells whether
+        the image is good; this is for who must take the stack first."""
+        kept = 0
+        for section in self._sections or ():
+            if _is_kept(section[0]) and kept < len(self._payloads):
+                if section[0] == _INFO:
+                    return metadata.stack_hint(self._payloads[kept][1])
+                kept += 1
+        return 0
 
     def end(self, length: int) -> "Metadata":
         """What the sections say; `length` is that of the whole image, in bytes.
@@ -148,7 +166,7 @@ class MetadataReader:
         mailboxes: set = set()
         kept = 0
         for kind, offset, _, count in found.sections:
-            if not _VALUE <= kind <= _MAILBOX:
+            if not _is_kept(kind):
                 continue
             section = metadata.Section(self._payloads[kept][1], offset)
             kept += 1
@@ -157,6 +175,10 @@ class MetadataReader:
             elif kind == _COMMAND:
                 code_len = self._header.code_len
                 metadata.read_commands(section, count, code_len, commands, found.commands)
-            else:
+            elif kind == _MAILBOX:
                 metadata_json.read_mailboxes(section, count, mailboxes, found.mailboxes)
+            elif found.info is None:
+                found.info = metadata.read_info(section, count)
+            else:
+                raise section.bad(0, "there is more than one info section")
         return found
