@@ -143,8 +143,9 @@ def print_image(info: "dict[str, Any]") -> None:
 
 
 def image_info(header: "Header", metadata: "Metadata", length: int) -> "dict[str, Any]":
-    """An image's facts under the names of spec/hxe_v2.md section 10; lengths in bytes."""
-    return {
+    """An image's facts under the names of spec/hxe_v2.md section 10, and of docs/hxe_sections.md
+    where the image says them; lengths in bytes."""
+    facts: "dict[str, Any]" = {
         "app_name": header.app_name,
         "version": header.version,
         "flags": header.flags,
@@ -160,3 +161,11 @@ def image_info(header: "Header", metadata: "Metadata", length: int) -> "dict[str
         "commands": [command.name for command in metadata.commands],
         "mailboxes": [mailbox.target for mailbox in metadata.mailboxes],
     }
+    info = metadata.info
+    if info is not None:
+        facts["image_version"] = info.version
+        facts["epoch"] = info.epoch
+        facts["abi"] = "%d.%d" % (info.abi >> 16, info.abi & 0xFFFF) if info.abi else "any"
+        facts["stack"] = info.stack
+        facts["heap"] = info.heap
+    return facts

@@ -6,6 +6,8 @@ import pytest
 import hsx
 from builders import EXIT, RET, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsx.errors import ENODEV, HsxError
+from hsx.image.build import info_section
+from hsx.image.metadata import Info
 from hsx.node import tasks as t
 from rig import Rig
 
@@ -184,11 +186,22 @@ def test_the_front_door_speaks_to_the_running_node(card, capsys):
     hsx.attach(rig.runtime)
     assert hsx.ps()[0]["app_name"] == "hello"
     assert "hello" in capsys.readouterr().out
-    assert hsx.info(str(folder / "one.hxe"))["code_len"] == 20
+    facts = hsx.info(str(folder / "one.hxe"))
+    assert facts["code_len"] == 20
+    assert "epoch" not in facts
     pid = hsx.load(str(folder / "one.hxe"), priority=3)
     assert rig.task(pid).priority == 3
     hsx.kill(pid)
     assert hsx.log(1)[0][4]["state"] == "killed"
+
+
+def test_info_shows_what_an_image_says_of_itself(tmp_path, capsys):
+    path = tmp_path / "one.hxe"
+    path.write_bytes(an_image(sections=[info_section(Info("1.2", 7, 0x10000, 512, 64))]))
+    facts = hsx.info(str(path))
+    names = ("image_version", "epoch", "abi", "stack", "heap")
+    assert [facts[name] for name in names] == ["1.2", 7, "1.0", 512, 64]
+    assert "image_version 1.2\n" in capsys.readouterr().out
 
 
 def test_without_a_node_the_front_door_says_so():

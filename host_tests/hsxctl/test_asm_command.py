@@ -45,6 +45,46 @@ def test_name_capabilities_and_single_instance_go_into_the_header(source, tmp_pa
     assert header["allow_multiple_instances"] is False
 
 
+def shown(path, capsys) -> dict:
+    capsys.readouterr()
+    assert main(["info", "--json", str(path)]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_an_image_says_of_itself_what_the_options_say(source, tmp_path, capsys):
+    target = tmp_path / "a.hxe"
+    options = ["--image-version", "1.2-é", "--epoch", "7", "--stack", "512", "--heap", "0x40"]
+    assert main(["asm", str(source("RET")), "-o", str(target), *options]) == 0
+    said = {"version": "1.2-é", "epoch": 7, "abi": "1.0", "stack": 512, "heap": 64}
+    assert shown(target, capsys)["info"] == said
+    assert main(["info", str(target)]) == 0
+    text = capsys.readouterr().out
+    assert "info      version '1.2-é', epoch 7, ABI 1.0, stack 512, heap 64\n" in text
+    assert "section   info: 28 bytes" in text
+
+
+@pytest.mark.parametrize(
+    "option", [["--image-version", ""], ["--epoch", "0"], ["--stack", "0"], ["--heap", "0"]]
+)
+def test_one_option_is_enough_for_an_info_section_and_none_makes_none(
+    source, tmp_path, capsys, option
+):
+    target = tmp_path / "a.hxe"
+    assert main(["asm", str(source("RET")), "-o", str(target), *option]) == 0
+    said = {"version": "", "epoch": 0, "abi": "1.0", "stack": 0, "heap": 0}
+    assert shown(target, capsys)["info"] == said
+    assert main(["asm", str(source("RET")), "-o", str(target)]) == 0
+    assert shown(target, capsys)["info"] is None
+
+
+def test_a_version_that_is_too_long_writes_no_image(source, tmp_path, capsys):
+    target = tmp_path / "a.hxe"
+    options = ["--image-version", "1" * 17]
+    assert main(["asm", str(source("RET")), "-o", str(target), *options]) == 1
+    assert "at most 16 bytes" in capsys.readouterr().err
+    assert not target.exists()
+
+
 def test_errors_are_listed_and_no_image_is_written(source, tmp_path, capsys):
     target = tmp_path / "a.hxe"
     path = source("JMP x\nLDI R1, 99999\n")

@@ -69,7 +69,11 @@ def assemble(path: Path) -> Program:
 
 
 def image(
-    program: Program, app_name: str, req_caps: int = 0, single_instance: bool = False
+    program: Program,
+    app_name: str,
+    req_caps: int = 0,
+    single_instance: bool = False,
+    info: metadata.Info | None = None,
 ) -> bytes:
     """The HXE file of a program. `app_name`: what is not ASCII is dropped, cut to 31 characters.
     `req_caps`: the capability bits, 16 of them. ValueError if no image can hold it."""
@@ -80,6 +84,8 @@ def image(
         sections.append(build.command_section(program.commands))
     if program.mailboxes:
         sections.append(build.mailbox_section(program.mailboxes))
+    if info is not None:
+        sections.append(build.info_section(info))
     return build.build(
         program.code,
         program.rodata,

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 from hsx.errors import HsxError
+from hsx.image.metadata import Info
 from hsx.image.verify import verify
 
 from .. import assembler, errors
@@ -14,6 +15,7 @@ from ..arguments import integer
 from ..output import Output
 from . import Commands
 
+_ABI = 0x10000  # 1.0, the service calls that the language was written for
 _SHOWN = 20  # problems; more do not help at once
 
 _HELP = """\
@@ -22,6 +24,7 @@ source file. All errors are shown at once; numbers that do not fit their place a
 
 example:
   hsxctl asm hello.mvasm -o hello.hxe
+  hsxctl asm hello.mvasm -o hello.hxe --image-version 1.2.0 --epoch 3
 
 the language, one statement a line, ; starts a comment (also inside a string):
   label:                              in .text a code address, in .data a guest address
@@ -64,6 +67,27 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--single-instance", action="store_true", help="a node runs it at most once at a time"
     )
+    parser.add_argument(
+        "--image-version", metavar="TEXT", help="for people: at most 16 bytes, shown by nodes"
+    )
+    parser.add_argument(
+        "--epoch",
+        type=integer(0, 0xFFFFFFFF),
+        metavar="N",
+        help="security epoch: raise it when older images must not run any more; default 0",
+    )
+    parser.add_argument(
+        "--stack",
+        type=integer(0, 0xFFFF),
+        metavar="N",
+        help="bytes of stack; default 0, which leaves it to the node",
+    )
+    parser.add_argument(
+        "--heap",
+        type=integer(0, 0xFFFF),
+        metavar="N",
+        help="bytes of memory wanted behind the data; default 0",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.set_defaults(run=run)
 
@@ -79,7 +103,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     name = arguments.output.stem if arguments.app_name is None else arguments.app_name
     source = str(arguments.source)
     try:
-        image = assembler.image(program, name, arguments.req_cap, arguments.single_instance)
+        image = assembler.image(
+            program, name, arguments.req_cap, arguments.single_instance, _info(arguments)
+        )
         head, _, _ = verify(io.BytesIO(image).readinto, bytearray(len(image)))
     except ValueError as error:
         raise errors.ToolError(f"no image can hold this: {error}", source) from None
@@ -102,6 +128,15 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         f"code {head.code_len}, data {head.ro_len}",
     )
     return errors.DONE
+
+
+def _info(arguments: argparse.Namespace) -> Info | None:
+    """What the image says of itself; None if nothing of it was given."""
+    version, epoch = arguments.image_version, arguments.epoch
+    stack, heap = arguments.stack, arguments.heap
+    if version is None and epoch is None and stack is None and heap is None:
+        return None
+    return Info(version or "", epoch or 0, _ABI, stack or 0, heap or 0)
 
 
 def _refuse(problems: list[assembler.Problem], output: Output) -> int:

@@ -95,6 +95,7 @@ def run_info(arguments: argparse.Namespace, output: Output) -> int:
         "sha256": hashlib.sha256(image).hexdigest(),
         "header": header_facts(head),
         "metadata": metadata_facts(image, meta),
+        "info": None if meta.info is None else info_facts(meta.info),
         "sections": [
             {"type": kind, "offset": offset, "size": size, "count": count}
             for kind, offset, size, count in meta.sections
@@ -119,6 +120,17 @@ def header_facts(head: Header) -> dict:
         "allow_multiple_instances": head.allow_multiple,
         "meta_offset": head.meta_offset,
         "meta_count": head.meta_count,
+    }
+
+
+def info_facts(info: metadata.Info) -> dict:
+    """What an image says of itself: docs/hxe_sections.md."""
+    return {
+        "version": info.version,
+        "epoch": info.epoch,
+        "abi": f"{info.abi >> 16}.{info.abi & 0xFFFF}" if info.abi else None,
+        "stack": info.stack,
+        "heap": info.heap,
     }
 
 
@@ -217,6 +229,8 @@ def _text(facts: dict) -> str:
         f"  needs     {_bits(head['req_caps'], _CAPABILITIES)}",
         f"  checksum  {head['crc32']:08x}",
     ]
+    if facts["info"]:
+        lines.append(f"  info      {_info_line(facts['info'])}")
     for section in facts["sections"]:
         name = _SECTIONS.get(section["type"], f"type {section['type']:#x}")
         lines.append(f"  section   {name}: {section['size']} bytes at {section['offset']:#x}")
@@ -229,6 +243,14 @@ def _text(facts: dict) -> str:
         lines += [kind] if entries else []
         lines += [f"  {describe(entry)}" for entry in entries]
     return "\n".join(lines)
+
+
+def _info_line(info: dict) -> str:
+    line = f"version {info['version']!r}, " if info["version"] else "no version, "
+    line += f"epoch {info['epoch']}, ABI {info['abi'] or 'any'}"
+    for what in ("stack", "heap"):
+        line += f", {what} {info[what]}" if info[what] else ""
+    return line
 
 
 def _name(entry: dict) -> str:
