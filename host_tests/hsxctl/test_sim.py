@@ -65,12 +65,10 @@ def test_a_node_shows_its_console_says_how_to_connect_and_ends_with_ctrl_c(card,
     assert fram.stat().st_size == 128 * 1024
 
 
-def test_a_unix_node_needs_its_program_and_has_no_fram(tmp_path, capsys):
+def test_a_unix_node_needs_its_program(tmp_path, capsys):
     sim = ["sim", "--target", "unix"]
     assert main([*sim, "--firmware", str(tmp_path / "none")]) == 1
     assert "no program. Build it with 'make sim'." in capsys.readouterr().err
-    assert main([*sim, "--fram", str(tmp_path / "fram.bin")]) == 2
-    assert "--fram: the unix node has no FRAM" in capsys.readouterr().err
 
 
 @pytest.mark.sim

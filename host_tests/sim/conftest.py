@@ -28,9 +28,9 @@ def program():
 def script(program):
     """Runs a script in a process of its own: what it printed. Fails if it raises."""
 
-    def run(text, sd=None):
+    def run(text, sd=None, fram=None):
         done = subprocess.run(
-            command(program, text, sd), capture_output=True, text=True, timeout=120
+            command(program, text, sd, fram), capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

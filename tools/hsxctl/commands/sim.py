@@ -17,7 +17,7 @@ Starts a node and shows its console (boot log and the apps' text) until Ctrl-C, 
 
 m4    the Cortex-M4 firmware in QEMU, with an SD card and FRAM from files; says how to connect to
       its REPL.
-unix  the same package in MicroPython's unix port: faster, an SD card, no REPL and no FRAM.
+unix  the same package in MicroPython's unix port: faster, the same card and FRAM, no REPL.
 
 Needs: qemu-system-arm and the firmware that 'make firmware' builds (m4), or the program that
 'make sim' builds (unix).
@@ -41,7 +41,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--target", choices=tuple(_FIRMWARE), default="m4", help="default: m4")
     parser.add_argument("--sd", type=Path, metavar="card.img", help="the SD card")
-    parser.add_argument("--fram", type=Path, metavar="FILE", help="FRAM, made if missing (m4)")
+    parser.add_argument("--fram", type=Path, metavar="FILE", help="FRAM, made if missing")
     parser.add_argument(
         "--firmware",
         type=Path,
@@ -56,8 +56,6 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Runs until Ctrl-C, or until the node ends by itself."""
     firmware = arguments.firmware or _FIRMWARE[arguments.target]
     if arguments.target == "unix":
-        if arguments.fram is not None:
-            raise ToolError("the unix node has no FRAM", "--fram", status=errors.USAGE)
         return _run_unix(firmware, arguments, output)
     return _run_m4(firmware, arguments, output)
 
@@ -81,7 +79,7 @@ def _run_m4(firmware: Path, arguments: argparse.Namespace, output: Output) -> in
 
 
 def _run_unix(firmware: Path, arguments: argparse.Namespace, output: Output) -> int:
-    with UnixNode(firmware, sd=arguments.sd) as node:
+    with UnixNode(firmware, sd=arguments.sd, fram=arguments.fram) as node:
         if output.as_json:
             output.result({"pid": node.pid}, "")
         output.note("console below; Ctrl-C ends the node")

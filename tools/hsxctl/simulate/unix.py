@@ -18,9 +18,15 @@ _CHUNK = 4096
 _RUN = "import boot, hsx\ntry:\n    hsx.run()\nexcept KeyboardInterrupt:\n    pass\n"
 
 
-def command(program: str | Path, script: str, sd: str | Path | None = None) -> list[str]:
-    """The command line that runs `script` with a card in the slot; `import boot` in the script
-    starts the node. Raises ToolError if program or card are missing."""
+def command(
+    program: str | Path,
+    script: str,
+    sd: str | Path | None = None,
+    fram: str | Path | None = None,
+) -> list[str]:
+    """The command line that runs `script` with a card in the slot and a FRAM, which is made if it
+    is missing; `import boot` in the script starts the node. Raises ToolError if program or card
+    are missing."""
     if not Path(program).is_file():
         raise ToolError("no program", str(program), "Build it with 'make sim'.")
     line = [str(Path(program).resolve()), "-c", script]
@@ -28,6 +34,8 @@ def command(program: str | Path, script: str, sd: str | Path | None = None) -> l
         if not Path(sd).is_file():
             raise ToolError("no SD card", str(sd), "Make one with 'hsxctl sdcard'.")
         line.append(f"sd={Path(sd).resolve()}")
+    if fram is not None:
+        line.append(f"fram={Path(fram).resolve()}")
     return line
 
 
@@ -35,12 +43,18 @@ class UnixNode:
     """Starts the node and lets it run; use it as a context manager, or call `close`.
 
     `program`: what 'make sim' builds. `sd`: a file that is the SD card, None for an empty slot.
-    Raises ToolError if one of them is missing.
+    `fram`: a file that is the FRAM, made if missing; None for a node without one. Raises ToolError
+    if program or card are missing.
     """
 
-    def __init__(self, program: str | Path, sd: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        program: str | Path,
+        sd: str | Path | None = None,
+        fram: str | Path | None = None,
+    ) -> None:
         self._process = subprocess.Popen(
-            command(program, _RUN, sd),
+            command(program, _RUN, sd, fram),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
