@@ -4,9 +4,12 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .image.header import Header
+from .image.sections import Metadata
 from .node.tasks import Task
 from .store.region import Region
 
+Admit = Callable[[Header, Metadata | None], None]  # raises for what may not be loaded
 Clock = Callable[[], int]  # ticks, see hsx.ticks
 Emit = Callable[[str, int, dict[str, Any]], None]  # event type, PID (0: the node), data
 ReadInto = Callable[[memoryview], int | None]  # bytes read, 0 at the end

@@ -4,9 +4,10 @@ import hashlib
 import pytest
 
 from builders import RET, SPIN, Bench, an_image, ldi
+from hsx import native
 from hsx.errors import EBADMSG, EBUSY, EEXIST, ENOSPC, HsxError
-from hsx.image.build import value_section
-from hsx.image.metadata import Value
+from hsx.image.build import info_section, value_section
+from hsx.image.metadata import Info, Value
 
 VALUE = Value(3, 1, 0, 0, 0, "speed", "rpm", 0, 0, 0, 0, "drive")
 
@@ -66,6 +67,62 @@ def test_every_truncation_is_refused_and_leaves_nothing():
         bench = Bench()
         assert refusal(begin(bench), image[:cut]).errno == EBADMSG
         assert bench.state() == bench.idle
+
+
+def with_info(stack: int) -> bytes:
+    return an_image(SPIN, sections=(info_section(Info("1", 0, 0, stack, 0)),))
+
+
+@pytest.mark.parametrize(
+    ("hint", "option", "given"), [(700, 0, 700), (700, 900, 900), (0, 0, 1536), (0, 900, 900)]
+)
+def test_a_stack_is_what_the_caller_says_or_else_the_image_or_the_profile(hint, option, given):
+    bench = Bench()
+    pid = bench.load(with_info(hint), stack=option)
+    assert bench.vm.get(pid, native.STACK_LIMIT) == 0xFFFC - given
+
+
+def test_a_stack_that_the_pool_does_not_have_is_refused_and_leaves_nothing():
+    bench = Bench()
+    assert refusal(begin(bench), with_info(0xB000)).errno == ENOSPC
+    assert bench.state() == bench.idle
+
+
+def test_who_admits_is_asked_before_the_core_sees_a_byte_and_when_all_is_checked():
+    bench = Bench()
+    asked = []
+    loading = begin(
+        bench, admit=lambda header, metadata: asked.append((header.code_len, metadata))
+    )
+    image = with_info(700)
+    for at in range(96):
+        assert asked == []
+        loading.write(memoryview(image)[at : at + 1])
+    assert asked == [(4, None)]
+    loading.write(memoryview(image)[96:])
+    loading.end()
+    (code_len, metadata) = asked[1]
+    assert code_len == 4
+    assert metadata.sections[0][0] == 0x10
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_not_admitted_leaves_nothing(first):
+    def admit(header, metadata):
+        if first or metadata is not None:
+            raise HsxError(EEXIST, "verify", "not you")
+
+    bench = Bench()
+    loading = begin(bench, admit=admit)
+    free = bench.vm.free()
+    if first:
+        with pytest.raises(HsxError):
+            loading.write(memoryview(with_a_value())[:96])
+        assert bench.vm.free() == free  # the core took nothing for it
+    else:
+        assert refusal(loading, with_a_value()).detail == "not you"
+    assert bench.state() == bench.idle
 
 
 def test_a_refused_load_answers_busy_until_it_is_dropped():

@@ -2,6 +2,7 @@
 import pytest
 
 from builders import (
+    BRK,
     CAN_TX,
     EXIT,
     FS_READ,
@@ -105,6 +106,27 @@ def test_a_full_bus_is_told():
 
 def test_the_abi_version_is_one_point_zero():
     assert result(VERSION) == 0x00010000
+
+
+class Saved:
+    def restore(self, key):
+        return None
+
+    def change(self, key, bits, now, debounce_ms):
+        pass
+
+
+def test_an_app_learns_what_the_node_has():
+    def capabilities(bench) -> int:
+        pid = bench.load(an_image(VERSION, BRK))
+        bench.poll()
+        return bench.vm.get(pid, 1)
+
+    assert capabilities(Bench()) == 0x02 | 0x08 | 0x10
+    assert capabilities(Bench(saved=Saved())) == 0x02 | 0x04 | 0x08 | 0x10
+    bench = Bench()
+    bench.node.svc.stdout = bench.node.svc.can_tx = None
+    assert capabilities(bench) == 0x02
 
 
 @pytest.mark.parametrize("module", [0, 1, 2, 3, 6, 9, 0xA, 0xB, 0xC, 0xD, 0xF])

@@ -20,6 +20,7 @@ from . import tasks as t
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .. import native
+    from ..contracts import Admit
     from .values import Values
 
 _DEFAULT_PRIORITY = const(10)
@@ -43,8 +44,10 @@ class Loading:
     """Begin is the constructor: it takes a PID (ENOSPC: none is free).
 
     `source` is what `ps` shows; `label` is what a nameless image is called after (a path).
-    `sha256`: 32 bytes that the whole image must hash to, or None. `stack`: bytes, 0 for the
-    profile's default.
+    `sha256`: 32 bytes that the whole image must hash to, or None. `stack`: bytes, 0 for what the
+    image asks for, or else the profile's default. `admit(header, metadata)` is asked twice whether
+    the image may be loaded, and raises if not: before the core sees a byte, with None for the
+    metadata, and when all is checked, before anything of it is registered.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class Loading:
         quantum: int = _DEFAULT_QUANTUM,
         stack: int = 0,
         sha256: "bytes | None" = None,
+        admit: "Admit | None" = None,
     ) -> None:
         self._vm = vm
         self._table = table
         self._values = values
         self._label = label
         self._stack = stack
+        self._admit = admit
         self._digest = sha256
         self._hash = hashlib.sha256() if sha256 is not None else None
         self._head = bytearray(hxe_header.HEADER_V2)
@@ -80,7 +85,8 @@ class Loading:
     def write(self, view: "memoryview") -> None:
         """Takes the next bytes of the image, any number.
 
-        Raises EBADMSG, ENOSPC, EEXIST (all is given back), EBUSY (the loading has ended)."""
+        Raises EBADMSG, ENOSPC, EEXIST, what `admit` raises (all is given back), EBUSY (the loading
+        has ended)."""
         if self._phase == _CLOSED:
             raise HsxError(EBUSY, "write", "this load has ended")
         try:
@@ -104,27 +110,33 @@ class Loading:
         """Checks the whole image and registers what it declares, saved values restored; the task
         is then LOADED. Returns its PID.
 
-        Raises EBADMSG, ENOSPC (all is given back), EBUSY."""
+        Raises EBADMSG, ENOSPC, what `admit` raises (all is given back), EBUSY."""
         if self._phase == _CLOSED:
             raise HsxError(EBUSY, "end", "this load has ended")
         vm = self._vm
+        stack = self._stack
+        if not stack and self._metadata is not None:
+            stack = self._metadata.stack_hint()
         try:
             try:
                 if self._phase == _HEADER:
                     # The core has seen none of a header that never became complete.
                     vm.load_write(self.pid, memoryview(self._head)[: self.done])
-                vm.load_end(self.pid, self._stack)
+                vm.load_end(self.pid, stack)
             except OSError as error:
                 raise _attribute(vm, error, "end")
             assert self._metadata is not None  # the core took a whole image, header included
             metadata = self._metadata.end(self.done)
             if self._hash is not None and self._hash.digest() != self._digest:
                 raise HsxError(EBADMSG, "end", "SHA-256 differs from the manifest")
+            if self._admit is not None and self._task.header is not None:
+                self._admit(self._task.header, metadata)
             self._values.declare(self.pid, metadata.values)
         except BaseException:
             self.abort()
             raise
-        metadata.values = ()  # their records are not needed any more
+        metadata.values = ()  # these records are not needed any more
+        metadata.info = None
         self._task.metadata = metadata
         self._task.state = t.LOADED
         self._phase = _CLOSED
@@ -160,6 +172,8 @@ class Loading:
             if need < len(head):
                 head = head[:need]
             header = hxe_header.parse(head)
+            if self._admit is not None:
+                self._admit(header, None)
             task = self._task
             app = names.base(header.app_name, self._label, self.pid)
             task.instance = names.instance(app, self._table.names(), header.allow_multiple)

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 _EINVAL = const(0xFFFFFFEA)  # -22
 _EBUSY = const(0xFFFFFFF0)  # -16
-_ABI_VERSION = const(0x00010000)  # 1.0: major in the high half
-_CAP_CAN = const(0x08)  # capability bits as in spec/hxe_v2.md section 5
+ABI = const(0x00010000)  # 1.0: major in the high half
+_CAP_VALUES = const(0x02)  # capability bits as in spec/hxe_v2.md section 5
+_CAP_FRAM = const(0x04)
+_CAP_CAN = const(0x08)
 _CAP_UART = const(0x10)
 
 
@@ -38,8 +40,19 @@ def can_tx(svc: "Svc", task: "Task") -> int:
     return _EBUSY
 
 
+def capabilities(svc: "Svc") -> int:
+    """What this node has, as bits."""
+    bits = _CAP_VALUES
+    if svc.values.saved is not None:
+        bits |= _CAP_FRAM
+    if svc.can_tx is not None:
+        bits |= _CAP_CAN
+    if svc.stdout is not None:
+        bits |= _CAP_UART
+    return bits
+
+
 def get_version(svc: "Svc", task: "Task") -> int:
     """0x601: R0 ABI version, R1 capability bits of this node."""
-    bits = (_CAP_UART if svc.stdout else 0) | (_CAP_CAN if svc.can_tx else 0)
-    svc.vm.set(task.pid, 1, bits)
-    return _ABI_VERSION
+    svc.vm.set(task.pid, 1, capabilities(svc))
+    return ABI
