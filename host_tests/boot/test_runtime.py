@@ -35,6 +35,7 @@ def test_images_are_loaded_in_order_and_started_together(card):
     rig.boot()
     assert [row["app_name"] for row in rig.node.ps()] == ["hello", "spin"]
     assert [row["program"] for row in rig.node.ps()] == ["SD:b.hxe", "SD:a.hxe"]
+    assert [row["pid"] for row in rig.node.ps()] == [1, 2]
     assert b"hello> hello\r\n" in rig.screen.text
     assert rig.told("scan")[-1]["started"] == 2
 
@@ -202,6 +203,26 @@ def test_info_shows_what_an_image_says_of_itself(tmp_path, capsys):
     names = ("image_version", "epoch", "abi", "stack", "heap")
     assert [facts[name] for name in names] == ["1.2", 7, "1.0", 512, 64]
     assert "image_version 1.2\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("image", "code"),
+    [
+        (an_image(SPIN, req_caps=0x8000), "ENOTSUP"),
+        (an_image(SPIN, sections=[info_section(Info("", 0, 0x10001, 0, 0))]), "ENOTSUP"),
+        (an_image(SPIN, sections=[info_section(Info("1.1", 0, 0, 0, 0))]), "EBADMSG"),
+    ],
+    ids=["capability", "ABI", "version"],
+)
+def test_an_image_that_may_not_run_here_is_told_and_the_next_one_follows(card, image, code):
+    folder = card(bad=image, good=HELLO)
+    manifest = folder / "hsx.toml"
+    manifest.write_text(manifest.read_text().replace('"bad.hxe"', '"bad.hxe"\nversion = "1.0"'))
+    rig = Rig(folder)
+    rig.boot()
+    assert [row["app_name"] for row in rig.node.ps()] == ["hello"]
+    told = rig.told("provisioning.error")[-1]
+    assert (told["code"], told["where"]) == (code, "verify")
 
 
 def test_without_a_node_the_front_door_says_so():

@@ -6,9 +6,9 @@ import pytest
 import hsx
 from builders import SPIN, an_image
 from fakes.fram import PowerCut
-from hsx.errors import EBADMSG, EBUSY, EINVAL, EIO, ENODEV, ENOENT, EPERM, HsxError
-from hsx.image.build import value_section
-from hsx.image.metadata import Value
+from hsx.errors import EBADMSG, EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOTSUP, EPERM, HsxError
+from hsx.image.build import info_section, value_section
+from hsx.image.metadata import Info, Value
 from hsx.service.provisioning import CONFIRM_MS
 from hsx.store.layout import layout_of
 from hsx.store.store import CONFIRMATION
@@ -113,6 +113,61 @@ def test_priority_quantum_and_version_are_kept_with_the_image(running, put):
     assert again.provisioning.slots()[1]["images"][0]["version"] == "1.2"
 
 
+def of_epoch(name: str, version: int, epoch: int) -> bytes:
+    info = Info(f"v{version}", epoch, 0x10000, 0, 0)
+    return an_app(name, version, sections=[info_section(info)])
+
+
+def test_the_directory_has_the_version_and_the_epoch_that_the_image_says(running, put):
+    push(running, put("one", of_epoch("one", 2, 7)))
+    image = running.provisioning.store.commit.reader(2).image(0)
+    assert (image.version, image.epoch) == ("v2", 7)
+
+
+def test_a_set_below_the_floor_is_refused_and_changes_nothing(running, put):
+    push(running, put("one", of_epoch("one", 2, 7)), only=True)
+    running.provisioning.confirm(7)
+    assert running.provisioning.status()["floor"] == 7
+    for epoch in (6, 0):
+        running.runtime.persist((put("one", of_epoch("one", 3, epoch)),), False, {})
+        before = bytes(running.store_part.memory)
+        with pytest.raises(HsxError) as refused:
+            running.runtime.activate()
+        assert refused.value.errno == EPERM
+        assert bytes(running.store_part.memory) == before
+        assert versions(running) == versions(booted(running.store_part)) == {"one": "2"}
+    push(running, put("one", of_epoch("one", 4, 7)))
+    assert versions(running) == {"one": "4"}
+
+
+def test_the_oldest_image_of_a_set_decides(running, put):
+    push(running, put("one", of_epoch("one", 2, 7)), only=True)
+    running.provisioning.confirm(7)
+    running.runtime.persist(
+        (put("two", of_epoch("two", 1, 6)), put("three", of_epoch("three", 1, 9))), False, {}
+    )
+    with pytest.raises(HsxError) as refused:
+        running.runtime.activate()
+    assert refused.value.errno == EPERM
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "errno"),
+    [
+        (an_app("one", 2, req_caps=0x40), {}, ENOTSUP),
+        (an_app("one", 2, sections=[info_section(Info("", 0, 0x20000, 0, 0))]), {}, ENOTSUP),
+        (of_epoch("one", 2, 7), {"version": "v3"}, EBADMSG),
+    ],
+    ids=["capability", "ABI", "version"],
+)
+def test_what_may_not_run_here_is_not_staged(running, put, image, options, errno):
+    before = bytes(running.store_part.memory)
+    with pytest.raises(HsxError) as refused:
+        running.runtime.persist((put("one", image),), False, options)
+    assert (refused.value.errno, refused.value.where) == (errno, "verify")
+    assert bytes(running.store_part.memory) == before
+
+
 def test_an_unknown_option_is_refused_before_anything_is_staged(running, put):
     with pytest.raises(HsxError, match="colour") as refused:
         running.runtime.persist((put("one", an_app("one", 2)),), False, {"colour": 1})
@@ -209,6 +264,7 @@ def test_a_damaged_image_is_refused_before_the_bank_is_touched(running, put):
         running.runtime.persist((put("two", bytes(bad)),), False, {})
     assert refused.value.errno == EBADMSG
     assert bytes(running.store_part.memory) == before
+    assert versions(running) == {"one": "1", "two": "1"}
 
 
 def test_an_interrupted_staging_goes_on_where_it_was(running, put, monkeypatch):
@@ -387,6 +443,40 @@ def test_values_are_shown_set_and_kept(put, capsys):
     again = booted(rig.store_part)
     assert hsx.values(1)[0]["value"] == 2.5
     assert again.told("value_registered")[0]["restored"] == 1
+
+
+def test_an_update_keeps_values_by_their_keys(put):
+    """What the new version does not know waits for one that does; what is new has its default."""
+
+    def with_values(version: int, *keys: int) -> str:
+        values = [Value(1, key, 2, 0, 0, f"v{key}", "m", 0, 0, 0, key, "tank") for key in keys]
+        return put("one", an_app("one", version, sections=(value_section(values),)))
+
+    def values() -> dict[str, float]:
+        return {row["name"]: row["value"] for row in hsx.values()}
+
+    rig = booted(formatted())
+    push(rig, with_values(1, 7, 8))
+    hsx.set(1, 0x107, 2.5)
+    hsx.set(1, 0x108, 4.0)
+    rig.provisioning.confirm()
+    push(rig, with_values(2, 7, 9))
+    assert values() == {"v7": 2.5, "v9": 0.0}
+    assert [row["pid"] for row in rig.node.ps()] == [1]
+    rig.provisioning.confirm()
+    push(rig, with_values(3, 7, 8, 9))
+    assert values() == {"v7": 2.5, "v8": 4.0, "v9": 0.0}
+
+
+def test_what_becomes_of_a_set_is_told(put):
+    rig = booted(formatted())
+    push(rig, put("one", an_app("one", 1)))
+    generations = [rig.store.superblocks.state.generation]
+    rig.provisioning.confirm()
+    generations.append(rig.store.superblocks.state.generation)
+    told = rig.told("provisioning.persisted")
+    assert [(data["slot"], data["state"]) for data in told] == [("A", "trial"), ("A", "confirmed")]
+    assert [data["generation"] for data in told] == generations
 
 
 def test_a_revert_gives_a_value_back_as_it_was_before_the_trial(put):

@@ -224,11 +224,12 @@ class Runtime:
         from ..service.provisioning import describe
 
         with open(path, "rb") as file:
-            image = describe(file.readinto, path, buf)
+            image = describe(self.node, file.readinto, path, buf, options.get("version", ""))
         for key in options:
             if key not in ("priority", "quantum", "stack", "version"):
                 raise HsxError(EINVAL, "begin", "unknown option " + key)
-            setattr(image, key, options[key])
+            if key != "version":
+                setattr(image, key, options[key])
         image.source = _SOURCE_FILE
         return image
 

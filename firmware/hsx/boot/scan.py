@@ -84,6 +84,7 @@ class Scan:
                 self._buf,
                 name,
                 size,
+                entry.version,
                 label=entry.file,
                 priority=entry.priority,
                 quantum=entry.quantum,

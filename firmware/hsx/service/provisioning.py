@@ -21,6 +21,7 @@ from ..node import names
 from ..store.bank import Image
 from ..store.store import BANK_NAMES
 from ..store.superblock import NONE, TRIAL
+from . import policy
 from .set_tasks import SetTasks
 
 TYPE_CHECKING = False
@@ -57,12 +58,22 @@ class _Digests:
         return self._sha256.digest()
 
 
-def describe(readinto: "ReadInto", label: str, buf: "memoryview") -> Image:
+def describe(
+    node: "Node", readinto: "ReadInto", label: str, buf: "memoryview", version: str = ""
+) -> Image:
     """The directory entry of the image that `readinto` gives, named after its app, or after
-    `label` (a path). EBADMSG for an image that breaks a rule."""
+    `label` (a path). EBADMSG for an image that breaks a rule; what `policy.admit` raises for one
+    that this node would not run, or that says another `version`."""
     digests = _Digests(readinto)
-    header, _, length = verify(digests.readinto, buf)
-    return Image(names.base(header.app_name, label, 0), length, digests.crc, digests.sha256())
+    header, metadata, length = verify(digests.readinto, buf)
+    policy.admit(node.svc, header, metadata, version)
+    name = names.base(header.app_name, label, 0)
+    image = Image(name, length, digests.crc, digests.sha256())
+    image.version = version
+    if metadata.info is not None:
+        image.version = metadata.info.version or version
+        image.epoch = metadata.info.epoch
+    return image
 
 
 class Provisioning:

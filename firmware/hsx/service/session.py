@@ -8,19 +8,23 @@ quarter of a known length), `.complete`; `.error` then `.aborted` when something
 import gc
 
 from .. import errors
+from . import policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..contracts import Clock, ReadInto
+    from ..image.header import Header
+    from ..image.sections import Metadata
     from ..node.node import Node
     from .events import Events
 
 
 class Session:
     """Begins at once. `readinto(buf)` gives bytes read, 0 at the end; `total`: bytes to come, -1
-    if unknown. `options` as for node.loading.Loading. Raises what that raises."""
+    if unknown; `version`: what the image must say of itself, "" for anything. `options` as for
+    node.loading.Loading. Raises what that raises."""
 
     def __init__(
         self,
@@ -31,11 +35,14 @@ class Session:
         buf: "memoryview",
         source: str,
         total: int = -1,
+        version: str = "",
         **options: "Any",
     ) -> None:
         # What is kept from now on (events, a task, its metadata) then lies low in the heap, and
         # what is free stays one piece: 18 KiB of 28 after 100 loads in a row, without this 1 KiB.
         gc.collect()
+        self._node = node
+        self._version = version
         self._events = events
         self._clock = clock
         self._readinto = readinto
@@ -47,7 +54,7 @@ class Session:
         self.pid = 0  # of the loaded task, once it is complete
         self.open = True
         try:
-            self._loading = node.load_begin(source, **options)
+            self._loading = node.load_begin(source, admit=self._admit, **options)
         except OSError as error:
             self.open = False
             self._failed(0, error, "begin")
@@ -92,6 +99,9 @@ class Session:
         self._loading.abort()
         data = {"phase": "ABORTING", "source": self._source}
         self._events.emit("provisioning.aborted", self._loading.pid, data)
+
+    def _admit(self, header: "Header", metadata: "Metadata | None") -> None:
+        policy.admit(self._node.svc, header, metadata, self._version)
 
     def _progress(self) -> None:
         total = self._total
