@@ -71,7 +71,7 @@ enum {
     HSX_LOADING = 1,
     HSX_FAILED = 2,  // load refused, memory is back; hsx_load_abort() gives back the PID
     HSX_READY = 3,
-    HSX_PARKED = 4,  // faulted, exited or returned; kept until hsx_unload()
+    HSX_PARKED = 4,  // faulted, exited or returned; kept until hsx_unload() or a PC is set
 };
 
 // What hsx_clock() stopped for, bits 7:0 of its result; bits 31:8 are the detail.
@@ -239,7 +239,7 @@ uint32_t hsx_free(const hsx_vm_t *vm);
 int hsx_clock(hsx_vm_t *vm, uint32_t pid, uint32_t steps);
 
 // A register or one of the numbers above. ESRCH; EBUSY: LOADING or FAILED; EINVAL: no such number,
-// or one that cannot be set. The PSW takes its low four bits.
+// or one that cannot be set. The PSW takes its low four bits. A PARKED task whose PC is set is READY.
 int hsx_get(const hsx_vm_t *vm, uint32_t pid, uint32_t which, uint32_t *value);
 int hsx_set(hsx_vm_t *vm, uint32_t pid, uint32_t which, uint32_t value);
 

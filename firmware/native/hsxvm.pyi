@@ -26,7 +26,7 @@ FAULT_PC_RANGE: int  # 7: fetch beyond the code, R0 unchanged
 LOADING: int  # 1
 FAILED: int  # 2: a load that was refused; its memory is back, load_abort() gives back the PID
 READY: int  # 3: loaded, may be clocked
-PARKED: int  # 4: faulted, exited or returned; kept until unload()
+PARKED: int  # 4: faulted, exited or returned; kept until unload() or a PC is set
 
 # What get() and set() name. 0 to 15 are R0 to R15. (ro): set() raises EINVAL.
 PC: int  # 16
@@ -96,7 +96,8 @@ class VM:
         """A register or one of the numbers above. ESRCH, EBUSY (not loaded), EINVAL."""
 
     def set(self, pid: int, which: int, value: int) -> None:
-        """`value` is taken modulo 2**32 (PSW: low four bits). ESRCH, EBUSY, EINVAL."""
+        """`value` is taken modulo 2**32 (PSW: low four bits). A PARKED task whose PC is set is READY:
+        it goes on from there with the state that it has. ESRCH, EBUSY, EINVAL."""
 
     def read(self, pid: int, addr: int, buf: "bytearray | memoryview") -> int:
         """Copies guest memory from `addr` (& 0xFFFF) into `buf`; stops at the end of the window.

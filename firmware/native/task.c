@@ -171,6 +171,7 @@ int hsx_set(hsx_vm_t *vm, uint32_t pid, uint32_t which, uint32_t value) {
     switch (which) {
         case HSX_PC:
             run->pc = value;
+            task->state = HSX_READY;
             return 0;
         case HSX_SP:
             run->sp = value;

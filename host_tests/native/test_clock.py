@@ -98,6 +98,18 @@ def test_exit_keeps_r0_and_parks():
     assert vm.state(pid) == n.PARKED
 
 
+@pytest.mark.parametrize("last", [RET, EXIT, 0, 0x13000000])
+def test_a_parked_task_goes_on_from_a_pc_that_is_set(last):
+    vm, pid = a_task(last, ldi(1, 7), SPIN | 8)
+    vm.clock(pid, 10)
+    vm.set(pid, 1, 5)
+    assert vm.state(pid) == n.PARKED
+    vm.set(pid, n.PC, 4)
+    assert vm.state(pid) == n.READY
+    assert vm.clock(pid, 10) == n.OK
+    assert vm.get(pid, 1) == 7
+
+
 def test_a_return_from_the_top_stays_on_the_ret_uncounted():
     vm, pid = a_task(ldi(0, 42), RET)
     assert vm.clock(pid, 10) == n.RETURNED
