@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""What all tests share: how far hypothesis searches.
+"""What all tests share: how far hypothesis searches, and where the outcomes of requirements go.
 
 Profiles: `ci` is what `make test` runs, the same examples each time; `fuzz` searches long and at
 random, HSX_FUZZ_EXAMPLES of each property. HYPOTHESIS_PROFILE chooses.
 """
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from requirements import Recorder
 
 # Tests of two tiers compare through it: what differs is to be seen.
 pytest.register_assert_rewrite("judge.golden")
@@ -28,3 +31,14 @@ settings.register_profile(
     max_examples=int(os.environ.get("HSX_FUZZ_EXAMPLES", "100000")),
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--outcomes", type=Path, help="write how tests of requirements ended")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("outcomes")
+    # Of several processes one hears of all tests.
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(path))

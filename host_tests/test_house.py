@@ -160,6 +160,7 @@ def wrong_imports(source: str, place: Path) -> list[str]:
 # ---- layers -----------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-2")
 @pytest.mark.parametrize("place", modules(), ids=str)
 def test_module_imports_only_what_stands_below_it(place: Path) -> None:
     assert wrong_imports((PACKAGE / place).read_text(), place) == []
@@ -285,6 +286,7 @@ def test_folder_says_what_it_is_for(place: Path) -> None:
 _C_HEADERS = {"stdint.h", "stddef.h", "stdbool.h", "string.h", "assert.h"}
 
 
+@pytest.mark.requirement("P-3")
 def test_core_includes_no_part_of_a_libc_that_does_io_or_allocates() -> None:
     wrong = []
     for path in (ROOT / "firmware" / "native").glob("*.[ch]"):

@@ -30,6 +30,7 @@ def card(tmp_path):
     return put
 
 
+@pytest.mark.requirement("P-61", "P-103")
 def test_images_are_loaded_in_order_and_started_together(card):
     rig = Rig(card(b=HELLO, a=an_image(SPIN, name="spin")))
     rig.boot()
@@ -73,6 +74,7 @@ def test_a_wrong_manifest_is_reported_with_its_line(card):
     assert rig.state() == rig.idle
 
 
+@pytest.mark.requirement("P-2")
 def test_a_card_without_manifest_leaves_an_empty_node(tmp_path):
     rig = Rig(tmp_path)
     rig.boot()
@@ -100,6 +102,7 @@ def test_an_empty_slot_leaves_an_empty_node(card):
     assert rig.state() == rig.idle
 
 
+@pytest.mark.requirement("P-6")
 def test_load_from_the_repl_starts_the_app(card):
     rig = Rig(card(one=HELLO))
     rig.boot()

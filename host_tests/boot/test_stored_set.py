@@ -81,6 +81,7 @@ def running(put):
     return rig
 
 
+@pytest.mark.requirement("P-11", "P-49")
 def test_a_staged_set_runs_when_it_is_activated_and_after_each_reset(put):
     part = formatted()
     rig = booted(part)
@@ -93,6 +94,7 @@ def test_a_staged_set_runs_when_it_is_activated_and_after_each_reset(put):
     assert versions(again) == {"one": "1"}
 
 
+@pytest.mark.requirement("P-59")
 def test_an_update_changes_what_it_names_and_keeps_the_rest(running, put):
     push(running, put("two", an_app("two", 2)), put("three", an_app("three", 1)))
     assert versions(running) == {"one": "1", "two": "2", "three": "1"}
@@ -100,6 +102,7 @@ def test_an_update_changes_what_it_names_and_keeps_the_rest(running, put):
     assert [row["pid"] for row in running.node.ps()] == [1, 2, 3]
 
 
+@pytest.mark.requirement("P-2")
 def test_only_what_is_named_is_the_set(running, put):
     push(running, put("three", an_app("three", 1)), only=True)
     assert versions(running) == {"three": "1"}
@@ -151,6 +154,7 @@ def test_the_oldest_image_of_a_set_decides(running, put):
     assert refused.value.errno == EPERM
 
 
+@pytest.mark.requirement("P-26", "P-27")
 @pytest.mark.parametrize(
     ("image", "options", "errno"),
     [
@@ -197,6 +201,7 @@ def test_a_trial_confirms_itself_when_it_has_been_quiet(running, put):
     assert running.told("provisioning.persisted")[-1]["state"] == "confirmed"
 
 
+@pytest.mark.requirement("P-51", "P-80")
 def test_a_trial_whose_app_faults_is_reverted_at_once(running, put):
     push(running, put("two", an_app("two", 2, FAULT)))
     for _ in range(20):
@@ -219,6 +224,7 @@ def test_a_trial_that_is_never_confirmed_is_reverted_after_its_attempts(running,
     assert last.told("provisioning.rollback")[-1]["reason"] == "attempts used up"
 
 
+@pytest.mark.requirement("P-51", "P-52", "P-60")
 def test_a_set_that_does_not_start_gives_way_to_the_one_before(running, put):
     huge = an_app("two", 2, bss_size=0x9000)
     push(running, put("two", huge))
@@ -227,6 +233,7 @@ def test_a_set_that_does_not_start_gives_way_to_the_one_before(running, put):
     assert running.told("provisioning.rollback")[-1]["reason"] == "set does not start"
 
 
+@pytest.mark.requirement("P-12", "P-51")
 def test_rollback_goes_back_and_forth_between_confirmed_sets(running, put):
     push(running, put("two", an_app("two", 2)))
     running.provisioning.confirm()
@@ -236,6 +243,7 @@ def test_rollback_goes_back_and_forth_between_confirmed_sets(running, put):
     assert versions(running) == {"one": "1", "two": "2"}
 
 
+@pytest.mark.requirement("P-12")
 def test_without_a_set_before_there_is_no_rollback(running):
     with pytest.raises(HsxError) as refused:
         running.runtime.rollback()
@@ -243,6 +251,7 @@ def test_without_a_set_before_there_is_no_rollback(running):
     assert versions(running) == {"one": "1", "two": "1"}
 
 
+@pytest.mark.requirement("P-11", "P-13")
 def test_activate_without_a_staged_set_is_refused(running):
     with pytest.raises(HsxError) as refused:
         running.runtime.activate()
@@ -256,6 +265,7 @@ def test_nothing_is_staged_while_a_set_is_on_trial(running, put):
     assert refused.value.errno == EBUSY
 
 
+@pytest.mark.requirement("P-60")
 def test_a_damaged_image_is_refused_before_the_bank_is_touched(running, put):
     bad = bytearray(an_app("two", 2))
     bad[0x60] ^= 1
@@ -267,6 +277,7 @@ def test_a_damaged_image_is_refused_before_the_bank_is_touched(running, put):
     assert versions(running) == {"one": "1", "two": "1"}
 
 
+@pytest.mark.requirement("P-89")
 def test_an_interrupted_staging_goes_on_where_it_was(running, put, monkeypatch):
     large = put("two", an_app("two", 2, *[SPIN] * 2500))
     seen = []
@@ -362,6 +373,7 @@ def test_a_part_that_fails_while_a_set_is_read_is_not_damage(running):
     assert versions(booted(running.store_part)) == {"one": "1", "two": "1"}
 
 
+@pytest.mark.requirement("P-61")
 def test_with_no_set_left_the_card_is_scanned(put, tmp_path):
     rig = Rig(tmp_path, formatted())
     rig.boot()
@@ -373,6 +385,7 @@ def test_with_no_set_left_the_card_is_scanned(put, tmp_path):
     assert sources(rig) == ["SD:card.hxe"]
 
 
+@pytest.mark.requirement("P-50")
 def test_every_cut_of_an_update_leaves_the_old_set_or_the_new_one(running, put):
     """Before and in each write of persist, activate and confirm, through the whole boot path;
     every byte of them is host_tests/powercut's."""
@@ -433,6 +446,7 @@ def test_a_store_of_every_layout_with_banks_takes_a_set(put):
         assert layout_of(1 << log2).bank_size
 
 
+@pytest.mark.requirement("P-61", "P-85", "P-101")
 def test_values_are_shown_set_and_kept(put, capsys):
     rig = booted(formatted())
     push(rig, put("one", an_app("one", 1, sections=LEVEL)))
@@ -445,6 +459,7 @@ def test_values_are_shown_set_and_kept(put, capsys):
     assert again.told("value_registered")[0]["restored"] == 1
 
 
+@pytest.mark.requirement("P-58", "P-59")
 def test_an_update_keeps_values_by_their_keys(put):
     """What the new version does not know waits for one that does; what is new has its default."""
 
@@ -468,6 +483,7 @@ def test_an_update_keeps_values_by_their_keys(put):
     assert values() == {"v7": 2.5, "v8": 4.0, "v9": 0.0}
 
 
+@pytest.mark.requirement("P-79")
 def test_what_becomes_of_a_set_is_told(put):
     rig = booted(formatted())
     push(rig, put("one", an_app("one", 1)))
@@ -479,6 +495,7 @@ def test_what_becomes_of_a_set_is_told(put):
     assert [data["generation"] for data in told] == generations
 
 
+@pytest.mark.requirement("P-51", "P-101")
 def test_a_revert_gives_a_value_back_as_it_was_before_the_trial(put):
     rig = booted(formatted())
     push(rig, put("one", an_app("one", 1, sections=LEVEL)))

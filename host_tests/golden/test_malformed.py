@@ -32,6 +32,7 @@ def load(bench: Bench, name: str, chunk: int) -> str:
     return "accept"
 
 
+@pytest.mark.requirement("P-24", "P-96")
 @each_image
 @pytest.mark.parametrize("flat", [False, True], ids=["segmented", "flat"])
 def test_a_load_in_any_pieces_gives_the_verdict_and_leaves_nothing(name, flat):

@@ -32,6 +32,7 @@ def run(case: Path, profile: str, capsys) -> tuple[dict, dict]:
     return ours, {key: golden[key] for key in ours}
 
 
+@pytest.mark.requirement("P-16")
 @each_program
 def test_a_program_ends_as_in_the_reference(case, capsys):
     ours, theirs = run(case, "flat", capsys)

@@ -72,6 +72,7 @@ def outcome(bench: Bench, image: bytes, cuts: tuple) -> tuple:
     return seen
 
 
+@pytest.mark.requirement("P-6")
 @each_image
 def test_every_single_cut_gives_the_same_task_or_refusal(name):
     image = IMAGES[name]
@@ -88,6 +89,7 @@ def test_byte_by_byte_gives_the_same_task_or_refusal(name):
     assert outcome(bench, image, tuple(range(len(image)))) == outcome(bench, image, ())
 
 
+@pytest.mark.requirement("P-91")
 @each_image
 def test_abort_at_every_byte_frees_everything(name):
     image = IMAGES[name]

@@ -31,6 +31,7 @@ def command_entry(
     return struct.pack(">BBBBIHHI", *oid, 0, 0, handler, name, help, group_name)
 
 
+@pytest.mark.requirement("P-30")
 @pytest.mark.parametrize(
     "path", sorted((GOLDEN / "programs").glob("*.json")), ids=lambda p: p.stem
 )

@@ -38,6 +38,7 @@ def legacy(*entries, strings: bytes = b"", count: "int | None" = None) -> bytes:
     return raw(payload, len(entries) if count is None else count)
 
 
+@pytest.mark.requirement("P-30")
 @pytest.mark.parametrize(
     "document",
     [

@@ -42,6 +42,7 @@ def entry(kind: int, offset: int, payload: bytes, count: int = 1) -> bytes:
     return struct.pack(">IIII", kind, offset, len(payload), count)
 
 
+@pytest.mark.requirement("P-30")
 def test_records_come_out_as_they_went_in():
     metadata = read(a_full_image())
     assert facts(metadata) == (

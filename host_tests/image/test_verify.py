@@ -62,6 +62,7 @@ RULES = {
 }
 
 
+@pytest.mark.requirement("P-24")
 @pytest.mark.parametrize("name", INDEX)
 def test_a_malformed_file_gets_its_verdict(name):
     verdict = judge((MALFORMED / name).read_bytes())

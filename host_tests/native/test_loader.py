@@ -94,6 +94,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.requirement("P-16", "P-46a", "P-96")
 @pytest.mark.parametrize(("why", "image", "offset", "rule"), BROKEN, ids=[b[0] for b in BROKEN])
 def test_a_broken_image_is_refused_by_its_rule_at_its_place(why, image, offset, rule):
     assert refusal(image) == (errors.EBADMSG, offset, rule)
@@ -116,12 +117,14 @@ def test_any_cut_of_a_good_image_loads_the_same(good_image, flat):
         assert outcome(vm, [good_image[:cut], good_image[cut:]]) == whole, cut
 
 
+@pytest.mark.requirement("P-18")
 def test_byte_by_byte_loads_the_same(good_image):
     vm = n.VM(bytearray(POOL), 2)
     pieces = [bytes([byte]) for byte in good_image]
     assert outcome(vm, pieces) == outcome(vm, [good_image])
 
 
+@pytest.mark.requirement("P-18")
 @given(st.data())
 def test_any_split_gives_the_same(data):
     image = data.draw(st.sampled_from([DATA, GOOD, *(broken[1] for broken in BROKEN)]))
@@ -133,6 +136,7 @@ def test_any_split_gives_the_same(data):
     assert (outcome(vm, pieces), vm.error()) == whole
 
 
+@pytest.mark.requirement("P-19")
 def test_every_truncation_is_refused(good_image):
     for length in range(len(good_image)):
         assert refusal(good_image[:length])[0] == errors.EBADMSG
@@ -148,6 +152,7 @@ def test_every_truncation_with_the_checksum_made_right_is_refused_up_to_the_body
         )
 
 
+@pytest.mark.requirement("P-20", "P-91")
 def test_abort_after_every_byte_gives_everything_back(good_image):
     vm = n.VM(bytearray(POOL), 2)
     for length in range(len(good_image) + 1):
@@ -158,6 +163,7 @@ def test_abort_after_every_byte_gives_everything_back(good_image):
         assert vm.free() == POOL
 
 
+@pytest.mark.requirement("P-19", "P-46a")
 def test_every_changed_bit_behind_the_header_is_refused(good_image):
     vm = n.VM(bytearray(POOL), 1)
     for at in range(96, len(good_image)):
@@ -169,6 +175,7 @@ def test_every_changed_bit_behind_the_header_is_refused(good_image):
             assert vm.error() == (errors.EBADMSG, 0x1C, errors.RULE_CRC)
 
 
+@pytest.mark.requirement("P-18", "P-96")
 def test_the_header_is_refused_as_soon_as_it_is_complete():
     vm = n.VM(bytearray(POOL), 2)
     pid = vm.load_begin()
@@ -188,6 +195,7 @@ def test_an_unknown_version_is_refused_after_32_bytes():
         vm.load_write(pid, broken[31:32])
 
 
+@pytest.mark.requirement("P-34")
 def test_write_says_where_metadata_begins(good_image):
     body_end = 96 + sum(struct.unpack_from(">II", good_image, CODE_LEN))
     for cut in range(len(good_image) + 1):
@@ -259,6 +267,7 @@ def test_the_data_window_is_refused_in_the_flat_profile_too():
     assert vm.error()[2] == errors.RULE_DATA_WINDOW
 
 
+@pytest.mark.requirement("P-16", "P-22", "P-46b")
 def test_no_memory_for_the_image_is_enospc_at_the_end_of_the_header():
     # code 8, word behind it 4, data 16
     assert refusal(DATA, pool=27) == (errors.ENOSPC, 96, errors.RULE_MEMORY)
@@ -280,6 +289,7 @@ def test_an_absurd_stack_is_enospc(stack):
     assert refusal(DATA, stack=stack) == (errors.ENOSPC, len(DATA), errors.RULE_MEMORY)
 
 
+@pytest.mark.requirement("P-16")
 def test_what_is_not_rodata_is_zero_even_in_a_used_pool():
     pool = bytearray(b"\xa5" * POOL)
     vm = n.VM(pool, 1)

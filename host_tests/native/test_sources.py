@@ -40,6 +40,7 @@ def test_a_source_compiles_without_a_warning(compiler, optimise, source, tmp_pat
     compiled([*COMPILERS[compiler], optimise], source, tmp_path / "out.o")
 
 
+@pytest.mark.requirement("P-3")
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
 def test_a_source_has_no_variables_and_needs_only_memory_functions(source, tmp_path):
     out = compiled([*COMPILERS["cortex-m4f"], "-Os"], source, tmp_path / "out.o")

@@ -29,6 +29,7 @@ def errno_of(call, *args) -> int:
 # ---- PIDs ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-17", "P-21")
 def test_pids_are_the_lowest_free_ones():
     vm = a_vm()
     assert [vm.load_begin() for _ in range(4)] == [1, 2, 3, 4]
@@ -38,6 +39,7 @@ def test_pids_are_the_lowest_free_ones():
     assert vm.pids() == (1, 3, 4)
 
 
+@pytest.mark.requirement("P-17", "P-22", "P-46b")
 def test_one_more_pid_than_slots_is_enospc():
     vm = a_vm(tasks=1)
     vm.load_begin()
@@ -45,11 +47,13 @@ def test_one_more_pid_than_slots_is_enospc():
     assert vm.error() == (errors.ENOSPC, 0, errors.RULE_MEMORY)
 
 
+@pytest.mark.requirement("P-22")
 @pytest.mark.parametrize("tasks", [0, -1, 33, 1 << 40])
 def test_a_table_of_another_size_than_1_to_32_is_einval(tasks):
     assert errno_of(n.VM, bytearray(64), tasks) == errors.EINVAL
 
 
+@pytest.mark.requirement("P-22")
 def test_the_largest_table_holds_32():
     vm = a_vm(tasks=32)
     assert [vm.load_begin() for _ in range(32)] == list(range(1, 33))
@@ -97,6 +101,7 @@ def vm_with_pid_in(state: str) -> n.VM:
     return vm
 
 
+@pytest.mark.requirement("P-13", "P-18", "P-19", "P-20", "P-21", "P-46c", "P-46d")
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("state", STATES)
 def test_every_call_in_every_state(call, state):
@@ -116,6 +121,7 @@ def test_state_tells_them_apart(state, number):
     assert vm_with_pid_in(state).state(GOOD_PID) == number
 
 
+@pytest.mark.requirement("P-13", "P-46c")
 @pytest.mark.parametrize("pid", [-1, 0, 5, 33, 1 << 32, (1 << 32) + 1])
 def test_a_pid_out_of_range_is_esrch(pid):
     vm = vm_with_pid_in("ready")

@@ -27,6 +27,7 @@ def refusal(loading, data: bytes) -> HsxError:
     return refused.value
 
 
+@pytest.mark.requirement("P-6")
 @pytest.mark.parametrize("chunk", [1, 7, 64, 10000])
 def test_any_chunk_size_gives_the_same_task(chunk):
     bench = Bench()
@@ -51,6 +52,7 @@ def test_every_single_cut_gives_the_same_task():
         assert bench.node.ps()[0]["values"] == 1
 
 
+@pytest.mark.requirement("P-9", "P-91")
 def test_abort_at_every_byte_leaves_nothing():
     image = with_a_value()
     for cut in range(len(image) + 1):
@@ -125,6 +127,7 @@ def test_what_is_not_admitted_leaves_nothing(first):
     assert bench.state() == bench.idle
 
 
+@pytest.mark.requirement("P-13", "P-46d")
 def test_a_refused_load_answers_busy_until_it_is_dropped():
     loading = begin(Bench())
     refusal(loading, b"no image".ljust(200, b"."))
@@ -137,6 +140,7 @@ def test_a_refused_load_answers_busy_until_it_is_dropped():
     loading.abort()
 
 
+@pytest.mark.requirement("P-35", "P-46e")
 def test_a_taken_name_is_refused_before_memory_is_taken():
     bench = Bench()
     bench.load(an_image(SPIN, name="one", multiple=False))
@@ -178,6 +182,7 @@ def test_a_pool_without_room_for_the_stack_is_refused_at_the_end():
     assert bench.state() == bench.idle
 
 
+@pytest.mark.requirement("P-17")
 def test_no_free_pid_is_refused_at_begin():
     bench = Bench(tasks=1)
     bench.load(an_image(SPIN))
@@ -186,6 +191,7 @@ def test_no_free_pid_is_refused_at_begin():
     assert (refused.value.errno, refused.value.where) == (ENOSPC, "begin")
 
 
+@pytest.mark.requirement("P-44")
 def test_two_loads_at_once_do_not_meet():
     bench = Bench()
     images = [an_image(ldi(0, n), RET, name=f"app{n}") for n in (1, 2)]

@@ -11,6 +11,7 @@ def test_a_free_name_carries_no_suffix():
     assert names.instance("motor", [], True) == "motor"
 
 
+@pytest.mark.requirement("P-36")
 def test_the_second_to_fourth_instance_count_from_zero():
     taken = []
     for _ in range(4):
@@ -23,6 +24,7 @@ def test_a_freed_name_is_given_again():
     assert names.instance("motor", ["motor", "motor_#1"], True) == "motor_#0"
 
 
+@pytest.mark.requirement("P-35")
 def test_a_single_instance_app_is_refused_while_its_name_is_in_use():
     with pytest.raises(HsxError) as refused:
         names.instance("motor", ["motor"], False)
@@ -33,6 +35,7 @@ def test_a_long_name_is_cut_so_that_the_suffix_fits():
     assert names.instance("A" * 31, ["A" * 31], True) == "A" * 28 + "_#0"
 
 
+@pytest.mark.requirement("P-36")
 @given(st.text(min_size=1, max_size=31), st.integers(0, 120))
 def test_instances_are_unique_and_at_most_31_characters(name, count):
     taken = []

@@ -174,6 +174,7 @@ def test_an_idle_node_asks_to_be_called_within_a_second():
     assert Bench().poll() == 1000
 
 
+@pytest.mark.requirement("P-21")
 def test_ps_lists_a_task_that_is_being_loaded():
     bench = Bench()
     bench.node.load_begin("CAN:3:0")

@@ -104,6 +104,7 @@ def test_a_full_bus_is_told():
     assert result(ldi(1, 1), ldi(2, 0), ldi(3, 0), CAN_TX, bench=bench) == 0xFFFFFFF0
 
 
+@pytest.mark.requirement("P-27")
 def test_the_abi_version_is_one_point_zero():
     assert result(VERSION) == 0x00010000
 

@@ -241,6 +241,7 @@ def test_descriptors_say_what_a_value_is(results):
     assert bench.node.saved.changes == [(5, 0x4200, 0, 100), (5, 0x4500, 50, 100)]
 
 
+@pytest.mark.requirement("P-54")
 def test_a_key_without_the_flag_waits_for_persist(results):
     bench = Bench(saved=Saved())
     results(

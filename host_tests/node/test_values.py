@@ -63,6 +63,7 @@ def bits(bench: Bench, pid: int, id: int = 1) -> int:
 # ---- registering ------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-31", "P-34")
 def test_what_an_image_declares_is_there_before_it_starts():
     bench = Bench()
     pid = bench.load(image(a_value(auth=3, min=ONE, max=TWO, key=5)), start=False)
@@ -96,6 +97,7 @@ def test_two_instances_have_the_same_oids_and_their_own_values():
     assert len(bench.node.values.rows()) == 2
 
 
+@pytest.mark.requirement("P-13", "P-31")
 def test_a_load_that_does_not_fit_leaves_nothing_and_the_next_one_fits():
     bench = Bench()
     many = [a_value(id) for id in range(40)]
@@ -288,6 +290,7 @@ def test_a_change_that_comes_too_early_is_busy():
 # ---- saved values -----------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-55", "P-85")
 def test_saved_bits_win_over_init_and_are_there_before_the_start():
     bench = Bench(saved=Saved(k5=TWO))
     pid = bench.load(image(a_value(key=5), a_value(2, key=6), a_value(3)), start=False)
@@ -315,6 +318,7 @@ def test_each_accepted_change_is_handed_on_and_no_other():
     assert bench.node.saved.changes == [(5, 0x4200, 1234, 0)]
 
 
+@pytest.mark.requirement("P-57")
 def test_a_failing_store_costs_a_warning_and_not_the_value():
     bench = Bench(saved=Saved(k5=ONE))
     pid = bench.load(image(a_value(key=5)))
@@ -337,6 +341,7 @@ def test_a_failing_store_costs_a_warning_and_not_the_value():
     assert told(bench, "warning") == [failed] * 3
 
 
+@pytest.mark.requirement("P-57")
 def test_a_store_that_can_not_be_read_gives_defaults_and_a_warning():
     bench = Bench(saved=Saved(k5=TWO))
     bench.node.saved.error = OSError(EIO)
@@ -377,6 +382,7 @@ def test_a_second_instance_is_volatile_and_that_is_told():
     assert bits(bench, bench.load(image(a_value(key=5)))) == TWO
 
 
+@pytest.mark.requirement("P-54")
 def test_the_reserved_key_is_none():
     bench = Bench(saved=Saved())
     pid = bench.load(image(a_value(key=0xFFFF), a_value(2, key=0xFFFF)))
@@ -397,6 +403,7 @@ def test_a_failed_load_and_a_kill_free_keys_too():
     assert bits(bench, bench.load(image(a_value(key=5)))) == TWO
 
 
+@pytest.mark.requirement("P-55", "P-101")
 def test_values_come_back_from_a_real_store_after_power_off(tmp_path):
     def after_power_up(change: int | None = None) -> int:
         """The value once the app is loaded; then it is changed."""

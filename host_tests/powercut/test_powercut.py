@@ -10,6 +10,7 @@ from powercut.scenarios import SCENARIOS
 SEED = 5
 
 
+@pytest.mark.requirement("P-50", "P-90", "P-100")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_cut_and_no_rotten_copy_breaks_the_invariant(scenario):
     tally = cuts.run_scenario(scenario, 60, 300, SEED)

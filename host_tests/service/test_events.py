@@ -79,6 +79,7 @@ def test_a_reader_gets_what_comes_and_what_it_asks_for():
     assert taken(reader) == [4, 5]
 
 
+@pytest.mark.requirement("P-83")
 def test_who_does_not_acknowledge_gets_no_more_than_his_window():
     events = Events(Clock())
     reader = events.subscribe(window=4)
@@ -114,6 +115,7 @@ def test_what_is_no_longer_there_can_not_be_asked_for():
     assert taken(events.subscribe(events.oldest - 1, 200))[0] == events.oldest
 
 
+@pytest.mark.requirement("P-83")
 @given(
     st.lists(st.one_of(st.just("emit"), st.just("read"), st.integers(0, 8)), max_size=200),
     st.integers(1, 6),

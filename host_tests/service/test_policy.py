@@ -29,6 +29,7 @@ def with_info(version: str = "", abi: int = 0) -> bytes:
     return an_image(sections=(info_section(Info(version, 0, abi, 0, 0)),))
 
 
+@pytest.mark.requirement("P-26")
 @pytest.mark.parametrize("header_only", [True, False])
 @pytest.mark.parametrize("caps", [*range(32), 0x8000, 0xFFFF])
 def test_every_capability_that_the_node_lacks_is_named(caps, header_only):
@@ -41,6 +42,7 @@ def test_every_capability_that_the_node_lacks_is_named(caps, header_only):
     assert refused.detail == f"the node lacks capabilities {missing:#x}"
 
 
+@pytest.mark.requirement("P-27")
 @pytest.mark.parametrize(
     ("abi", "admitted"),
     [

@@ -33,6 +33,7 @@ def finish(session: Session) -> None:
         pass
 
 
+@pytest.mark.requirement("P-84")
 def test_a_good_image_is_started_progressing_and_complete():
     rig = Rig()
     session = rig.session(an_image(*[RET] * 100))
@@ -45,6 +46,32 @@ def test_a_good_image_is_started_progressing_and_complete():
     assert rig.node.ps()[0]["state"] == "loaded"
 
 
+@pytest.mark.requirement("P-74", "P-75", "P-77", "P-78")
+def test_each_event_of_a_load_has_its_fields():
+    rig = Rig()
+    image = an_image(*[RET] * 100)
+    finish(rig.session(image))
+    rig.session(image).abort()
+    with pytest.raises(OSError):
+        finish(rig.session(image[:-1]))
+    first = {}
+    for _, _, kind, pid, data in rig.log.since(0):
+        assert pid and data["source"] == "SD:app.hxe"
+        first.setdefault(kind, data)
+    assert first["provisioning.started"]["phase"] == "LOADING"
+    assert first["provisioning.started"]["total_bytes"] == len(image)
+    progress = first["provisioning.progress"]
+    done = progress["bytes_written"]
+    assert progress["total_bytes"] == len(image)
+    assert progress["percent"] == done * 100 // len(image) >= 25
+    assert first["provisioning.complete"]["phase"] == "READY"
+    failed = first["provisioning.error"]
+    assert (failed["phase"], failed["code"], failed["where"]) == ("FAILED", "EBADMSG", "end")
+    assert failed["detail"] == "checksum differs"
+    assert first["provisioning.aborted"]["phase"] == "ABORTING"
+
+
+@pytest.mark.requirement("P-47", "P-84")
 def test_a_bad_image_is_an_error_then_aborted_and_leaves_nothing():
     rig = Rig()
     image = bytearray(an_image(*[RET] * 50))
@@ -58,6 +85,7 @@ def test_a_bad_image_is_an_error_then_aborted_and_leaves_nothing():
     assert rig.state() == rig.idle
 
 
+@pytest.mark.requirement("P-47")
 def test_a_read_error_is_told_under_its_own_name():
     rig = Rig()
 
@@ -71,6 +99,7 @@ def test_a_read_error_is_told_under_its_own_name():
     assert rig.state() == rig.idle
 
 
+@pytest.mark.requirement("P-9", "P-78", "P-91")
 def test_abort_after_every_step_leaves_nothing():
     image = an_image(*[RET] * 100)
     steps = 0
@@ -86,6 +115,7 @@ def test_abort_after_every_step_leaves_nothing():
     assert steps == -(-len(image) // 32) + 1
 
 
+@pytest.mark.requirement("P-47")
 def test_a_heap_that_is_full_is_a_refusal():
     rig = Rig()
 
@@ -99,6 +129,7 @@ def test_a_heap_that_is_full_is_a_refusal():
     assert rig.state() == rig.idle
 
 
+@pytest.mark.requirement("P-47")
 def test_no_free_pid_is_told_as_an_error_at_begin():
     rig = Rig(tasks=1)
     rig.load(an_image())

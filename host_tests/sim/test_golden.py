@@ -46,6 +46,7 @@ def test_programs_leave_nothing_behind(told, memory):
     assert told["programs", memory]["left"][0] is True
 
 
+@pytest.mark.requirement("P-24")
 @each_map
 @pytest.mark.parametrize("name", sorted(golden.IMAGES))
 def test_an_image_gets_its_verdict_however_it_was_cut_and_leaves_nothing(told, memory, name):

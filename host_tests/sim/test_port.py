@@ -36,6 +36,7 @@ def card(tmp_path):
     return path
 
 
+@pytest.mark.requirement("P-103")
 def test_a_node_boots_from_its_card_and_its_apps_run_until_it_is_ended(program, card):
     with UnixNode(program, sd=card) as node:
         shown = b""

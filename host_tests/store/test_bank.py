@@ -56,6 +56,7 @@ def a_text(size: int, least: int = 0):
     return texts.filter(lambda text: len(text.encode()) <= size)
 
 
+@pytest.mark.requirement("P-48")
 @given(
     name=a_text(32, 1),
     version=a_text(16),
@@ -160,6 +161,7 @@ def test_a_set_that_cannot_be_is_refused_and_nothing_is_written(lengths, number)
 # ---- writing and reading ----------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-48")
 def test_a_set_is_read_as_it_was_written():
     part, writer = written(TWO)
     reader = opened(part, writer.digest)

@@ -156,6 +156,7 @@ def test_all_states_that_the_rules_allow_are_reached_and_no_other():
     assert {attempts for _, attempts in STATES} == {0, 1, 2, 3}
 
 
+@pytest.mark.requirement("P-13", "P-49")
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_in_every_state_does_what_the_table_says(name):
     for (state, attempts), cells in STATES.items():
@@ -388,6 +389,7 @@ def started(bench: Bench, *failing: tuple[list[bytes], int]) -> int:
     return finish(bench.commit.run(bench.state.active, loads(errors)))
 
 
+@pytest.mark.requirement("P-51", "P-100")
 def test_a_trial_that_will_not_load_is_reverted_and_the_set_before_runs():
     bench = Bench()
     bench.confirmed(ONE)

@@ -250,6 +250,7 @@ def test_the_superblock_is_read_as_it_is(size, steps):
     assert [value for name, value in block.items() if name.startswith("wear_")] == state.wear
 
 
+@pytest.mark.requirement("P-54")
 @pytest.mark.parametrize(("size", "steps"), STEPS)
 def test_staging_values_and_counters_are_read_as_they_are(size, steps):
     store, data = a_store(size, steps)
@@ -268,6 +269,7 @@ def test_staging_values_and_counters_are_read_as_they_are(size, steps):
         assert counts == record.counts(store.superblocks.state, record.bank)
 
 
+@pytest.mark.requirement("P-48")
 @pytest.mark.parametrize(("size", "steps"), [s for s in STEPS if s[0] > 0x2000 and s[1] > 7])
 def test_banks_are_read_as_they_are(size, steps):
     store, data = a_store(size, steps)

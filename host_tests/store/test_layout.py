@@ -7,6 +7,7 @@ from hsx.store.layout import layout_of
 SIZES = [0x2000, 0x8000, 0x20000, 0x80000]
 
 
+@pytest.mark.requirement("P-48")
 @pytest.mark.parametrize("size", SIZES)
 def test_partitions_lie_in_order_without_overlap_inside_the_medium(size):
     end = 0
@@ -25,6 +26,7 @@ def test_banks_are_equal_and_take_most_of_the_medium(size):
     assert 2 * banks[0][2] > 0.85 * size
 
 
+@pytest.mark.requirement("P-65")
 def test_smallest_part_has_values_and_no_banks():
     layout = layout_of(0x2000)
     assert layout.bank_size == 0

@@ -245,6 +245,7 @@ class Stuck(Medium):
             buf[at] = buf[at] | mask if self.level else buf[at] & ~mask
 
 
+@pytest.mark.requirement("P-49")
 @pytest.mark.parametrize("level", [0, 1])
 @pytest.mark.parametrize("bit", [0, 7])
 def test_a_set_that_does_not_read_back_is_ebadmsg_and_not_committed(level, bit):

@@ -128,6 +128,7 @@ def test_a_save_is_one_write_of_one_slot_and_its_equal_none():
     assert len(bench.part.log) == 1
 
 
+@pytest.mark.requirement("P-53")
 def test_saves_go_round_the_slots_and_never_onto_the_value():
     bench = Bench()
     places = []
@@ -187,6 +188,7 @@ def test_a_value_first_saved_on_trial_is_gone_with_it():
     assert bench.store.values.restore(7) == 0x3333
 
 
+@pytest.mark.requirement("P-90")
 def test_every_torn_save_leaves_the_value_before():
     bench = Bench()
     for bits in (0x1111, 0x2222, 0x3333, 0x4444):
@@ -202,6 +204,7 @@ def test_every_torn_save_leaves_the_value_before():
         assert again.restore(1) == (0x5555 if bytes(memory) == bench.cells else 0x4444), cut
 
 
+@pytest.mark.requirement("P-57")
 def test_every_flipped_bit_of_the_value_gives_the_save_before_and_is_counted():
     bench = Bench()
     bench.store.values.save(1, 0x1111)
@@ -245,6 +248,7 @@ def test_a_whole_slot_of_a_key_that_cannot_be_does_not_count(key):
 # ---- keys and room ----------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-54")
 @pytest.mark.parametrize("key", [0, 0xFFFF, -1, 0x10000])
 @pytest.mark.parametrize("debounce", [0, 100])
 def test_a_key_that_cannot_be_is_einval(key, debounce):
@@ -300,6 +304,7 @@ def test_without_a_store_nothing_is_saved():
 # ---- debounce (P-56) --------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-56")
 def test_changes_within_the_debounce_time_are_one_save_of_the_last():
     bench = Bench()
     bench.part.log.clear()
@@ -350,6 +355,7 @@ def test_each_poll_saves_one_value():
     assert counts == [1, 1, 1, 1, 0]
 
 
+@pytest.mark.requirement("P-56")
 def test_closing_saves_what_waits():
     bench = Bench()
     bench.store.values.change(1, 0x1111, 0, 100000)

@@ -313,6 +313,7 @@ def test_a_damaged_active_directory_gives_nothing_and_does_not_hinder():
 # ---- the end ----------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-49", "P-89")
 def test_a_damaged_byte_is_found_by_the_read_back_and_the_set_starts_anew():
     bench = Bench()
     staging = bench.stage(TWO)
@@ -371,6 +372,7 @@ def test_what_is_not_the_set_s_is_refused_and_not_written(index, offset, count, 
     assert bench.cells == before
 
 
+@pytest.mark.requirement("P-65")
 def test_a_part_without_banks_has_room_for_no_set():
     bench = Bench(Medium(bytearray(b"\xff" * 0x2000)), None)
     before = bench.cells

@@ -152,6 +152,7 @@ def test_opening_a_whole_store_writes_nothing():
     assert bench.events == []
 
 
+@pytest.mark.requirement("P-57")
 def test_damaged_records_are_told_once_when_the_store_is_opened():
     bench = Bench()
     bench.store.counters.enrol(KEY, 9)
@@ -262,6 +263,7 @@ def test_each_partition_counts_for_itself():
     assert grown[0] in (1, 2)  # the first fold's own 96 bytes, and what was left before it
 
 
+@pytest.mark.requirement("P-53")
 @pytest.mark.parametrize("partition", range(6))
 def test_a_worn_partition_is_told_by_name_once(partition):
     bench = Bench()

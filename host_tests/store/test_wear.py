@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+import pytest
+
 from hsx.store.layout import COPY
 from hsx.store.region import SubRegion
 from hsx.store.wear import FOLD, Wear
@@ -44,6 +46,7 @@ def test_counts_stop_at_their_largest():
     assert counts == [0xFFFFFFFF, 0]
 
 
+@pytest.mark.requirement("P-53", "P-100")
 def test_store_counts_what_an_update_writes_and_keeps_it_over_a_reset():
     world = World(Medium(bytearray(b"\xff" * SMALL.size)), SMALL)
     _one(world)

@@ -24,6 +24,7 @@ def measured(firmware, tmp_path_factory):
 TARGETS = {**bench.TARGETS, **size.TARGETS}
 
 
+@pytest.mark.requirement("P-23", "P-92g")
 @pytest.mark.parametrize("name", [name for name in TARGETS if not name.startswith("vm.host")])
 def test_the_firmware_keeps_its_budget(measured, name):
     assert record.met(measured[name], TARGETS[name]), measured[name]

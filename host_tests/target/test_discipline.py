@@ -177,6 +177,7 @@ def test_a_locked_heap_is_what_these_tests_take_it_for(started):
     assert repl.run(code) == "seen"
 
 
+@pytest.mark.requirement("P-23")
 @pytest.mark.parametrize("size", [1, 7, 64, 512])
 def test_a_chunk_in_the_body_of_an_image_allocates_nothing(started, size):
     repl = started()

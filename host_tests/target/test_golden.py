@@ -72,6 +72,7 @@ def test_programs_leave_nothing_behind(segmented):
     assert segmented["left"][0] is True
 
 
+@pytest.mark.requirement("P-24")
 @pytest.mark.parametrize("name", sorted(golden.IMAGES))
 def test_an_image_gets_its_verdict_however_it_was_cut_and_leaves_nothing(judged, name):
     golden.assert_verdict(judged, name)

@@ -17,6 +17,7 @@ def bench(firmware):
         yield bench
 
 
+@pytest.mark.requirement("P-50", "P-100")
 @pytest.mark.parametrize("step", target.TARGETS, ids=lambda step: step.name)
 def test_moments_of_each_kind_in_a_step_keep_the_invariant(bench, step):
     for kind in [kind for kind in target.KINDS if step in target.steps(kind)]:

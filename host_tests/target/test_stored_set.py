@@ -43,6 +43,7 @@ def fram_info(path):
     return json.loads(said.stdout)
 
 
+@pytest.mark.requirement("P-61")
 def test_a_node_without_card_starts_what_it_keeps_and_the_host_reads_the_same(
     power_up, connect, card, tmp_path
 ):
