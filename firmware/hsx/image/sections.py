@@ -29,6 +29,9 @@ _AT_META_OFFSET = const(0x40)
 class Metadata:
     """What the sections of an image say, in the order of the file."""
 
+    # Of the class: an image that does not say it takes no heap for it.
+    info: "metadata.Info | None" = None
+
     def __init__(self) -> None:
         # Lists; an image without sections has the empty tuples, which take no heap.
         # Sections are (type, file offset, size, entry count), unknown types included.
@@ -36,7 +39,6 @@ class Metadata:
         self.values: "list | tuple" = ()
         self.commands: "list | tuple" = ()
         self.mailboxes: "list | tuple" = ()
-        self.info: "metadata.Info | None" = None
 
 
 def _is_kept(kind: int) -> bool:

@@ -136,7 +136,8 @@ class Loading:
             self.abort()
             raise
         metadata.values = ()  # these records are not needed any more
-        metadata.info = None
+        if metadata.info is not None:
+            metadata.info = None
         self._task.metadata = metadata
         self._task.state = t.LOADED
         self._phase = _CLOSED
