@@ -50,8 +50,8 @@ size-diff: firmware  ## the same, as a change against the run before
 # Target tests run by themselves: an emulator is as fast as the core that it has.
 test: lint firmware firmware-flat sim  ## lint, then every test of every tier: build/requirements.json
 	@rm -rf build/requirements build/requirements.json
-	$(BIN)/pytest -n 2 -m "not target" --outcomes build/requirements/host.json
-	$(BIN)/pytest -m target --outcomes build/requirements/target.json
+	$(BIN)/pytest -n 2 -m "not target" --outcomes=build/requirements/host.json
+	$(BIN)/pytest -m target --outcomes=build/requirements/target.json
 	@PYTHONPATH=host_tests $(BIN)/python -m requirements
 
 fuzz: setup  ## search for faults of the parsers and the core for FUZZ_MINUTES (60): build/fuzz.json

@@ -3,8 +3,8 @@
 
 `docs/requirements.md` claims for each id the tests that show it, or `later: ` and the part that
 brings it. A test says the same by `@pytest.mark.requirement("P-49", "P-50")`. A run of tests with
-`--outcomes FILE` writes what became of the marked ones; the files of all runs together give
-`build/requirements.json`.
+`--outcomes=FILE` (in one word: pytest reads it before it knows the option) writes what became of
+the marked ones; the files of all runs together give `build/requirements.json`.
 
     python -m requirements            checks, writes build/requirements.json
     python -m requirements --write    puts the marked tests into the table

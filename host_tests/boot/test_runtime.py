@@ -208,6 +208,7 @@ def test_info_shows_what_an_image_says_of_itself(tmp_path, capsys):
     assert "image_version 1.2\n" in capsys.readouterr().out
 
 
+@pytest.mark.requirement("P-47")
 @pytest.mark.parametrize(
     ("image", "code"),
     [
