@@ -3,7 +3,7 @@
 
 import pytest
 
-from measure import bench, linker_map, node, record, size
+from measure import bench, linker_map, node, record, size, store
 
 pytestmark = pytest.mark.target
 
@@ -11,12 +11,15 @@ pytestmark = pytest.mark.target
 @pytest.fixture(scope="module")
 def measured(firmware, tmp_path_factory):
     """All counted figures of the firmware."""
+    folder = tmp_path_factory.mktemp("measure")
     figures = size.objects(firmware.parent)
-    with node.MeasuringNode(firmware, tmp_path_factory.mktemp("measure")) as target:
+    with node.MeasuringNode(firmware, folder) as target:
         counted, _ = node.count(target)
         again, _ = node.count(target)
         figures["native.stream_overhead"] = node.stream_overhead(target)
     figures.update(counted)
+    figures.update(store.count())
+    figures["store.ram_high_water"] = store.ram_high_water(firmware, folder)
     figures["again"] = again["vm.m4_insns_per_op"]
     return figures
 

@@ -14,6 +14,8 @@ from hsx.image.build import value_section
 from hsx.image.metadata import Value
 from hsxctl import fat_image
 
+pytestmark = pytest.mark.target
+
 LEVEL = (value_section([Value(1, 1, 2, 0, 0x3C00, "level", "m", 0, 0, 0, 7, "tank")]),)
 IMAGES = {
     "plain": an_image(SPIN, name="plain", multiple=False),
