@@ -126,7 +126,7 @@ def test_killing_and_closing_again_does_nothing(node):
 
 
 def test_console_can_be_read_after_the_end(node):
-    node.wait_console("state=done")
+    node.wait_console("state=over")
     node.kill()
-    assert b"state=done" in node.console_log
+    assert b"state=over" in node.console_log
     assert node.read_console(0) == b""
