@@ -2,7 +2,7 @@
 """Writes images. For hosts only, not frozen.
 
 Byte for byte what the reference's linker writes for the same input (spec/hxe_v2.md sections 1,
-6, 7 and 12), and a section of our own (docs/hxe_sections.md). Nothing is validated beyond what
+6, 7 and 12), and sections of our own (docs/hxe_sections.md). Nothing is validated beyond what
 has no encoding: `verify` is the judge, and tests need broken images too. All raise ValueError for
 input that cannot be written.
 """
@@ -11,17 +11,19 @@ import binascii
 import json
 import struct
 
+from . import signature
 from .header import HEADER_V1, HEADER_V2
 from .metadata import Command, Info, Mailbox, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable
+    from typing import Callable, Iterable
 
 VALUE = 1  # section types
 COMMAND = 2
 MAILBOX = 3
 INFO = 0x10
+SIGNATURE = 0x11
 
 _MAGIC = b"HSXE"
 _CRC_AT = 0x1C
@@ -204,3 +206,37 @@ def info_section(info: "Info") -> "tuple[int, bytes, int]":
     except struct.error as error:
         raise ValueError("a number of the info section does not fit: %s" % error) from None
     return INFO, version.ljust(16, b"\0") + numbers, 1
+
+
+def _with_entry(image: bytes, payload: bytes) -> "tuple[bytes, int]":
+    """`image` with a signature section of this payload at its end, and where that begins. What
+    lies behind the table moves on by the 16 bytes of the new entry."""
+    table_at, count = struct.unpack_from(">II", image, 0x40)
+    table_end = table_at + 16 * count
+    if not table_at or not count:
+        table_at, count, table_end = len(image), 0, len(image)
+    table = b""
+    for index in range(count):
+        kind, offset, size, entries = struct.unpack_from(">IIII", image, table_at + 16 * index)
+        if kind == SIGNATURE:
+            raise ValueError("the image is signed already")
+        moved = offset + 16 if offset >= table_end else offset
+        table += struct.pack(">IIII", kind, moved, size, entries)
+    payload_at = len(image) + 16
+    table += struct.pack(">IIII", SIGNATURE, payload_at, len(payload), 1)
+    head = image[:0x40] + struct.pack(">II", table_at, count + 1) + image[0x48:table_at]
+    return head + table + image[table_end:] + payload, payload_at
+
+
+def signed(image: bytes, key: bytes, sign: "Callable[[bytes], bytes]") -> bytes:
+    """`image`, a good one, with a signature section: `key` is the public key, 32 bytes, and
+    `sign(message)` gives the 64 bytes of its signature. ValueError for version 1, which has no
+    sections, and for one that is signed already."""
+    if image[4:6] != b"\x00\x02":
+        raise ValueError("an image of version 1 has no room for a signature")
+    key_id = key[: signature.KEY_ID]
+    whole, at = _with_entry(image, key_id + bytes(signature.SIZE - signature.KEY_ID))
+    digest = signature.ImageDigest()
+    digest.begin(whole[:HEADER_V2])
+    digest.update(HEADER_V2, memoryview(whole)[HEADER_V2:], (at, len(whole)))
+    return seal(whole[:at] + key_id + sign(digest.message()))

@@ -15,7 +15,7 @@ from micropython import const
 
 from .. import errors
 from ..errors import HsxError, bad_image
-from . import metadata, metadata_json
+from . import metadata, metadata_json, signature
 from .header import Header
 
 _ENTRY_SIZE = const(16)
@@ -23,6 +23,7 @@ _VALUE = const(1)
 _COMMAND = const(2)
 _MAILBOX = const(3)
 _INFO = const(0x10)
+_SIGNATURE = const(0x11)
 _AT_META_OFFSET = const(0x40)
 
 
@@ -31,6 +32,7 @@ class Metadata:
 
     # Of the class: an image that does not say it takes no heap for it.
     info: "metadata.Info | None" = None
+    signature: "memoryview | None" = None  # payload of the section
 
     def __init__(self) -> None:
         # Lists; an image without sections has the empty tuples, which take no heap.
@@ -43,7 +45,7 @@ class Metadata:
 
 def _is_kept(kind: int) -> bool:
     """Whether sections of this type are parsed; the others are only bounds-checked."""
-    return _VALUE <= kind <= _MAILBOX or kind == _INFO
+    return _VALUE <= kind <= _MAILBOX or kind in (_INFO, _SIGNATURE)
 
 
 class MetadataReader:
@@ -60,6 +62,7 @@ class MetadataReader:
         self._sections: "list | None" = None  # as in Metadata, once the table is complete
         self._payloads: "list | tuple" = ()  # (file offset, memoryview) of each kept section
         self._full = False  # more is needed than may be kept, or than there is
+        self.hole = (0, 0)  # of signature.ImageDigest, known when the table is complete
         self._table_end = 0
         if header.meta_offset and header.meta_count:
             self._table_end = header.meta_offset + header.meta_count * _ENTRY_SIZE
@@ -106,6 +109,9 @@ class MetadataReader:
             ]
         except MemoryError:
             self._full = True
+        for kind, offset, size, _ in self._sections or ():
+            if kind == _SIGNATURE:
+                self.hole = (offset, offset + size)
         if self._full:
             self._payloads = ()
         self._keep(self._header.body_end, front)
@@ -179,8 +185,26 @@ class MetadataReader:
                 metadata.read_commands(section, count, code_len, commands, found.commands)
             elif kind == _MAILBOX:
                 metadata_json.read_mailboxes(section, count, mailboxes, found.mailboxes)
+            elif kind == _SIGNATURE:
+                found.signature = self._signature(section, count)
             elif found.info is None:
                 found.info = metadata.read_info(section, count)
             else:
                 raise section.bad(0, "there is more than one info section")
         return found
+
+    def _signature(self, section: "metadata.Section", count: int) -> "memoryview":
+        """Nothing else may lie on its bytes: the signature does not cover them."""
+        start, end = self.hole
+        signatures = 0
+        for kind, offset, size, _ in self._sections or ():
+            if kind != _SIGNATURE and offset < end and offset + size > start:
+                raise section.bad(0, "a section lies on the signature")
+            signatures += kind == _SIGNATURE
+        if signatures != 1:
+            raise section.bad(0, "there is more than one signature section")
+        if count != 1 or end - start != signature.SIZE:
+            raise section.bad(0, "signature has another size")
+        if start < self._table_end:
+            raise section.bad(0, "signature does not lie behind the section table")
+        return section.payload

@@ -13,6 +13,7 @@ from .. import errors
 from ..errors import HsxError, bad_image
 from . import header as hxe
 from .sections import MetadataReader
+from .signature import ImageDigest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,13 +23,18 @@ if TYPE_CHECKING:
 _AT_CRC = const(0x1C)
 
 
-def verify(readinto: "Callable[[memoryview], int]", buf: "bytearray | memoryview") -> tuple:
+def verify(
+    readinto: "Callable[[memoryview], int]",
+    buf: "bytearray | memoryview",
+    digest: "ImageDigest | None" = None,
+) -> tuple:
     """(Header, Metadata, length in bytes) of the image that `readinto(view)` gives; 0 read is
-    its end. It is read through `buf`, of any size.
+    its end. It is read through `buf`, of any size. `digest`, a new one, takes what a signature
+    covers; whether the signature is right is not judged here.
 
     Raises EBADMSG with `rule` and `offset`, ENOSPC, both with where="verify"."""
     try:
-        return _verify(readinto, memoryview(buf))
+        return _verify(readinto, memoryview(buf), digest)
     except HsxError as error:
         error.where = "verify"
         raise
@@ -46,9 +52,13 @@ def _head(readinto: "Callable[[memoryview], int]") -> "memoryview":
     return head[:have]
 
 
-def _verify(readinto: "Callable[[memoryview], int]", buf: "memoryview") -> tuple:
+def _verify(
+    readinto: "Callable[[memoryview], int]", buf: "memoryview", digest: "ImageDigest | None"
+) -> tuple:
     head = _head(readinto)
     header = hxe.parse(head)
+    if digest is not None:
+        digest.begin(head)
     reader = MetadataReader(header)
     crc = binascii.crc32(head[:_AT_CRC])
     length = header.size
@@ -60,6 +70,8 @@ def _verify(readinto: "Callable[[memoryview], int]", buf: "memoryview") -> tuple
         start = max(header.body_end - length, 0)
         if start < count:
             reader.write(length + start, buf[start:count])
+        if digest is not None:
+            digest.update(length, buf[:count], reader.hole)
         length += count
     if crc != header.crc:
         raise bad_image(errors.RULE_CRC, "verify", _AT_CRC)
