@@ -9,7 +9,7 @@ import pytest
 from builders import RET, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl.cli import main
 
-COMMANDS = ("asm", "verify", "info", "run", "sdcard", "sim")
+COMMANDS = ("asm", "verify", "info", "key", "sign", "run", "sdcard", "sim")
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import os
 import sys
 
 from . import errors
-from .commands import assemble, fram, image, run, sdcard, sim
+from .commands import assemble, fram, image, keys, run, sdcard, sign, sim
 from .output import Output
 
 _HELP = """\
-Builds, checks and runs HSX images, makes SD cards, starts simulated nodes, looks into their
+Builds, checks, signs and runs HSX images, makes SD cards, starts simulated nodes, looks into their
 stores.
 """
 
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (assemble, image, run, sdcard, sim, fram):
+    for module in (assemble, image, keys, sign, run, sdcard, sim, fram):
         module.add_parser(commands)
     return parser
 

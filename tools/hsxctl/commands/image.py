@@ -11,11 +11,12 @@ from hsx.errors import HsxError
 from hsx.image import build, metadata
 from hsx.image.header import Header
 from hsx.image.sections import Metadata
+from hsx.image.signature import ImageDigest, is_good
 from hsx.image.verify import verify
 
 from .. import errors
 from ..output import Output
-from . import Commands
+from . import Commands, keys
 
 _INFO_HELP = """\
 Shows header and metadata of an image. Needs: an .hxe file that 'verify' accepts.
@@ -26,10 +27,12 @@ example:
 
 _VERIFY_HELP = """\
 Checks an image by every rule that a node checks, checksum and metadata included. Needs: a file.
-Exit code 0: a node takes it; 1: it would not, and why.
+With --key also whether it is signed by that key. Exit code 0: a node takes it; 1: it would not,
+and why.
 
 example:
   hsxctl verify hello.hxe && echo good
+  hsxctl verify signed.hxe --key site.pem.pub
 """
 
 _CHUNK = 4096  # bytes
@@ -56,30 +59,50 @@ def add_parser(commands: Commands) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         parser.add_argument("file", type=Path, metavar="FILE.hxe")
+        if name == "verify":
+            parser.add_argument("--key", type=Path, metavar="PUB", help="public or private, PEM")
         parser.add_argument("--json", action="store_true", help="one JSON object per line")
         parser.set_defaults(run=run)
 
 
-def check(path: Path) -> tuple[Header, Metadata]:
-    """Header and metadata of the image in a file. HsxError for one that a node would refuse;
-    OSError if it cannot be read."""
+def check(path: Path, digest: ImageDigest | None = None) -> tuple[Header, Metadata]:
+    """Header and metadata of the image in a file; `digest` takes what a signature covers. HsxError
+    for one that a node would refuse; OSError if it cannot be read."""
     with path.open("rb") as file:
-        head, meta, _ = verify(file.readinto, bytearray(_CHUNK))
+        head, meta, _ = verify(file.readinto, bytearray(_CHUNK), digest)
         return head, meta
 
 
 def run_verify(arguments: argparse.Namespace, output: Output) -> int:
     """Exit code 0, or 1 with the reason."""
+    key = keys.public_key(arguments.key).public_bytes_raw() if arguments.key else None
+    digest = ImageDigest()
     try:
-        head, _ = check(arguments.file)
+        head, meta = check(arguments.file, digest)
     except HsxError as error:
         raise errors.refused_image(str(arguments.file), error) from None
     size = arguments.file.stat().st_size
-    output.result(
-        {"file": str(arguments.file), "size": size, "app_name": head.app_name},
-        f"{arguments.file}: good, {size} bytes, app '{head.app_name}'",
-    )
+    facts = {"file": str(arguments.file), "size": size, "app_name": head.app_name}
+    text = f"{arguments.file}: good, {size} bytes, app '{head.app_name}'"
+    if key is not None:
+        _check_signature(arguments.file, meta, digest.message(), key)
+        facts["key"] = key.hex()
+        text += f", signed by {key.hex()}"
+    output.result(facts, text)
     return errors.DONE
+
+
+def _check_signature(path: Path, meta: Metadata, message: bytes, key: bytes) -> None:
+    """ToolError unless the image is signed by the public key `key`."""
+    if meta.signature is None:
+        what, remedy = "image is not signed", "Sign it: 'hsxctl sign'."
+    elif not is_good(meta.signature, message, key, keys.ed25519_verify):
+        what = "signature is not that key's"
+        remedy = "Either it was signed with another key, or changed since: do not trust it."
+    else:
+        return
+    facts = {"errno": "EACCES", "where": "verify", "detail": what}
+    raise errors.ToolError(f"EACCES at verify: {what}", str(path), remedy, facts=facts)
 
 
 def run_info(arguments: argparse.Namespace, output: Output) -> int:
