@@ -113,5 +113,9 @@ class Bench:
 
     def state(self) -> tuple:
         """All that a load could leave behind."""
-        names = [task.instance for task in self.node.tasks.order]
-        return self.vm.free(), self.vm.pids(), names, self.node.values.rows()
+        node = self.node
+        names = [task.instance for task in node.tasks.order]
+        commands = node.commands.rows() if node.commands else []
+        boxes = node.mailboxes
+        mailboxes = (boxes.rows(), boxes.waiting[:]) if boxes else ([], [])
+        return self.vm.free(), self.vm.pids(), names, node.values.rows(), commands, mailboxes

@@ -53,6 +53,7 @@ SPECIAL = {
     "time": {"boot", "aio", "__init__"},
     "gc": {"boot", "service", "__init__"},
     "asyncio": {"aio"},
+    "json": {"node"},
     "machine": {"boot"},
 }
 # Not frozen: these write images on a host.

@@ -10,6 +10,8 @@ from .node.tasks import Task
 from .store.region import Region
 
 Admit = Callable[[Header, Metadata | None], None]  # raises for what may not be loaded
+Changed = Callable[[int, int, int, int], None]  # PID, OID, old bits, new bits of a value
+CheckToken = Callable[[int, int, str], bool]  # PID, OID, token of a command with PIN
 Clock = Callable[[], int]  # ticks, see hsx.ticks
 Emit = Callable[[str, int, dict[str, Any]], None]  # event type, PID (0: the node), data
 ReadInto = Callable[[memoryview], int | None]  # bytes read, 0 at the end

@@ -96,8 +96,8 @@ class VM:
         """A register or one of the numbers above. ESRCH, EBUSY (not loaded), EINVAL."""
 
     def set(self, pid: int, which: int, value: int) -> None:
-        """`value` is taken modulo 2**32 (PSW: low four bits). A PARKED task whose PC is set is READY:
-        it goes on from there with the state that it has. ESRCH, EBUSY, EINVAL."""
+        """`value` is taken modulo 2**32 (PSW: low four bits). A PARKED task whose PC is set is
+        READY: it goes on from there with the state that it has. ESRCH, EBUSY, EINVAL."""
 
     def read(self, pid: int, addr: int, buf: "bytearray | memoryview") -> int:
         """Copies guest memory from `addr` (& 0xFFFF) into `buf`; stops at the end of the window.

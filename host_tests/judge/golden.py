@@ -16,13 +16,7 @@ FLAT = 72 * 1024  # bytes of a pool for the flat memory map
 PROGRAMS = {path.stem: json.loads(path.read_text()) for path in GOLDEN.glob("programs/*.json")}
 NEED_FLAT = sorted(name for name, case in PROGRAMS.items() if case["needs_flat"])
 NEED_NO_FLAT = sorted(name for name, case in PROGRAMS.items() if not case["needs_flat"])
-# No node has mailboxes.
-_NEED_MAILBOXES = ("mailbox_fifo",)
-SCENARIOS = {
-    path.stem: json.loads(path.read_text())
-    for path in sorted(GOLDEN.glob("svc/*.json"))
-    if path.stem not in _NEED_MAILBOXES
-}
+SCENARIOS = {path.stem: json.loads(path.read_text()) for path in sorted(GOLDEN.glob("svc/*.json"))}
 _INDEX = GOLDEN / "malformed/index.json"
 IMAGES = json.loads(_INDEX.read_text()) if _INDEX.is_file() else {}
 

@@ -94,7 +94,14 @@ class Judge:
 
     def left_over(self):
         node = self.node
-        return [self.vm.free(), list(self.vm.pids()), len(node.tasks.order), node.values.rows()]
+        boxes = node.mailboxes.rows() if node.mailboxes else []
+        return [
+            self.vm.free(),
+            list(self.vm.pids()),
+            len(node.tasks.order),
+            node.values.rows(),
+            boxes,
+        ]
 
 
 def a_vm(flat):

@@ -14,6 +14,12 @@ from hsx.node import tasks as t
 _ENOUGH = 4096  # bytes: more than any golden image has
 
 
+def goes_on(task):
+    """Whether a task will run again by itself."""
+    waits = task.state == t.WAITING and task.wake != t.NEVER
+    return waits or task.state in (t.READY, t.SLEEPING)
+
+
 def scenario(judge, paths):
     """Programs loaded in this order and run until none can go on: what each has come to."""
     node = judge.node
@@ -21,7 +27,7 @@ def scenario(judge, paths):
     for pid in pids:
         node.start(pid)
     tasks = [node.tasks.find(pid) for pid in pids]
-    while any(task.state in (t.READY, t.SLEEPING) for task in tasks):
+    while any(goes_on(task) for task in tasks):
         judge.now = ticks.add(judge.now, node.poll(judge.now))
     results = []
     for task in tasks:

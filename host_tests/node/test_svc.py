@@ -123,11 +123,11 @@ def test_an_app_learns_what_the_node_has():
         bench.poll()
         return bench.vm.get(pid, 1)
 
-    assert capabilities(Bench()) == 0x02 | 0x08 | 0x10
-    assert capabilities(Bench(saved=Saved())) == 0x02 | 0x04 | 0x08 | 0x10
+    assert capabilities(Bench()) == 0x01 | 0x02 | 0x08 | 0x10
+    assert capabilities(Bench(saved=Saved())) == 0x01 | 0x02 | 0x04 | 0x08 | 0x10
     bench = Bench()
     bench.node.svc.stdout = bench.node.svc.can_tx = None
-    assert capabilities(bench) == 0x02
+    assert capabilities(bench) == 0x01 | 0x02
 
 
 @pytest.mark.parametrize("module", [0, 1, 2, 3, 6, 9, 0xA, 0xB, 0xC, 0xD, 0xF])

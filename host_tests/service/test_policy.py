@@ -13,7 +13,7 @@ from hsx.image.verify import verify
 from hsx.service import policy
 
 ABI = 0x10000  # of the node
-HAS = 0x02 | 0x08 | 0x10  # of a Bench
+HAS = 0x01 | 0x02 | 0x08 | 0x10  # of a Bench
 
 
 def judge(image: bytes, version: str = "", header_only: bool = False) -> HsxError | None:

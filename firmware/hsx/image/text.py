@@ -46,6 +46,11 @@ def decode(view: "bytes | bytearray | memoryview") -> "str | None":
     return str(view, "utf-8") if is_utf8(view) else None
 
 
+def ascii_only(view: "bytes | bytearray | memoryview") -> str:
+    """`view` without all that is not ASCII, and without NULs."""
+    return "".join([chr(byte) for byte in view if 0 < byte < 0x80])
+
+
 def strip(text: str) -> str:
     """`text` without ASCII blanks at its ends."""
     return text.strip(_BLANKS)

@@ -4,7 +4,7 @@
 Bytes come in pieces of any size; the header is looked at here before the core takes memory (name
 conflicts cost nothing), code and rodata go straight into the core's arena, what lies behind them
 goes to the metadata reader. Whatever fails, and wherever, the PID, the arena, the task, its name
-and its values are given back before the error leaves.
+and what it declares are given back before the error leaves.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .. import native
     from ..contracts import Admit
-    from .values import Values
+    from .node import Node
 
 _DEFAULT_PRIORITY = const(10)
 _DEFAULT_QUANTUM = const(1000)
@@ -52,9 +52,7 @@ class Loading:
 
     def __init__(
         self,
-        vm: "native.VM",
-        table: "t.Tasks",
-        values: "Values",
+        node: "Node",
         source: str,
         label: str = "",
         priority: int = _DEFAULT_PRIORITY,
@@ -63,9 +61,9 @@ class Loading:
         sha256: "bytes | None" = None,
         admit: "Admit | None" = None,
     ) -> None:
-        self._vm = vm
-        self._table = table
-        self._values = values
+        self._node = node
+        self._vm = node.vm
+        self._table = node.tasks
         self._label = label
         self._stack = stack
         self._admit = admit
@@ -76,11 +74,11 @@ class Loading:
         self._phase = _HEADER
         self.done = 0  # bytes taken so far
         try:
-            self.pid = vm.load_begin()
+            self.pid = node.vm.load_begin()
         except OSError as error:
-            raise _attribute(vm, error, "begin")
+            raise _attribute(node.vm, error, "begin")
         self._task = t.Task(self.pid, source, priority, quantum)
-        table.add(self._task)
+        node.tasks.add(self._task)
 
     def write(self, view: "memoryview") -> None:
         """Takes the next bytes of the image, any number.
@@ -131,13 +129,16 @@ class Loading:
                 raise HsxError(EBADMSG, "end", "SHA-256 differs from the manifest")
             if self._admit is not None and self._task.header is not None:
                 self._admit(self._task.header, metadata)
-            self._values.declare(self.pid, metadata.values)
+            self._node.declare(self.pid, metadata)
         except BaseException:
             self.abort()
             raise
-        metadata.values = ()  # these records are not needed any more
+        # These records are not needed any more.
+        metadata.values = metadata.commands = metadata.mailboxes = ()
         if metadata.info is not None:
             metadata.info = None
+        if metadata.signature is not None:
+            metadata.signature = None
         self._task.metadata = metadata
         self._task.state = t.LOADED
         self._phase = _CLOSED
@@ -149,7 +150,7 @@ class Loading:
             return
         self._phase = _CLOSED
         self._table.remove(self._task)
-        self._values.drop(self.pid)
+        self._node.drop(self.pid)
         try:
             self._vm.load_abort(self.pid)
         except OSError:

@@ -2,7 +2,7 @@
 """Node: the VM with its tasks, as the layers above see it."""
 
 from .. import native
-from ..errors import EBUSY, EINVAL, ENOENT, EPERM, HsxError
+from ..errors import EBUSY, EINVAL, EIO, ENOENT, EPERM, HsxError
 from . import tasks as t
 from . import values as v
 from .loading import Loading
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contracts import CanSink, Clock, Emit, ReadInto, SavedBits, TextSink
+    from ..image.sections import Metadata
+    from .commands import Commands
+    from .mailboxes import Mailboxes
 
 
 class Node:
@@ -35,14 +38,17 @@ class Node:
     ) -> None:
         self.vm = vm
         self.tasks = t.Tasks()
+        self.clock = clock
         self.values = v.Values(clock, emit, saved)
-        self.svc = Svc(vm, self.values, stdout, can_tx, io_size)
+        self.commands: "Commands | None" = None  # made when the first one comes
+        self.mailboxes: "Mailboxes | None" = None  # likewise
+        self.svc = Svc(self, stdout, can_tx, io_size)
         self.scheduler = Scheduler(vm, self.tasks, self.svc, clock, self._changed, slice_ms)
         self._emit = emit
 
     def load_begin(self, source: str, label: str = "", **options: "Any") -> "Loading":
         """A new Loading; `options` as there. ENOSPC: no PID is free."""
-        return Loading(self.vm, self.tasks, self.values, source, label, **options)
+        return Loading(self, source, label, **options)
 
     def load(self, source: str, readinto: "ReadInto", buf: "memoryview", **options: "Any") -> int:
         """Streams an image from `readinto(buf) -> bytes read, 0 at the end`, in pieces of
@@ -69,16 +75,55 @@ class Node:
         self._changed(task)
 
     def kill(self, pid: int) -> None:
-        """Ends a task and gives back its memory, its PID, its name and its values. ESRCH; EBUSY
-        for one that is still being loaded (abort the load)."""
+        """Ends a task and gives back its memory, its PID, its name and all that it has
+        declared. ESRCH; EBUSY for one that is still being loaded (abort the load)."""
         task = self.tasks.find(pid)
         if task.state == t.LOADING:
             raise HsxError(EBUSY, "begin", "the task is being loaded")
         self.vm.unload(pid)
         self.tasks.remove(task)
-        self.values.drop(pid)
+        self.drop(pid)
         if self._emit is not None:
             self._emit("task", pid, {"state": "killed", "instance": task.instance})
+
+    def need_commands(self) -> "Commands":
+        """The registry of commands, made now if it is not there."""
+        if self.commands is None:
+            from .commands import Commands
+
+            self.commands = Commands()
+        return self.commands
+
+    def need_mailboxes(self) -> "Mailboxes":
+        """The registry of mailboxes, made now if it is not there."""
+        if self.mailboxes is None:
+            from .mailboxes import Mailboxes
+
+            self.mailboxes = Mailboxes(self.clock, self._emit)
+        return self.mailboxes
+
+    def declare(self, pid: int, metadata: "Metadata") -> None:
+        """Registers what the image of a task declares. ENOSPC, EBADMSG: the caller drops the
+        PID."""
+        if metadata.mailboxes:
+            self.need_mailboxes().check(pid, metadata.mailboxes)
+        if metadata.commands:
+            self.need_commands().declare(pid, metadata.commands)
+        self.values.declare(pid, metadata.values)
+        if metadata.mailboxes:
+            # Last, because what it does to mailboxes of others can't be taken back.
+            self.need_mailboxes().declare(pid, metadata.mailboxes)
+        if metadata.commands and self._emit is not None:
+            self._emit("cmd_registered", pid, {"count": len(metadata.commands)})
+
+    def drop(self, pid: int) -> None:
+        """Forgets all that a task has declared, registered and opened."""
+        self.values.drop(pid)
+        if self.commands is not None:
+            self.commands.drop(pid)
+        if self.mailboxes is not None:
+            self.mailboxes.drop(pid)
+            self.svc.wake()
 
     def stop(self) -> None:
         """Ends all tasks, last started first, as for a soft reset."""
@@ -115,19 +160,41 @@ class Node:
         if self._emit is not None and self.values.get(pid, oid) != old:
             self._emit("value_changed", pid, {"oid": oid, "old": old, "new": bits})
 
+    def call(
+        self, pid: int, oid: int, token: "str | None" = None, auth: int = v.OWNER
+    ) -> "int | None":
+        """Calls a command of a running task, as `auth` may; an event tells how it ended. Gives R0
+        of its handler, None for a command without one. ESRCH, ENOENT, EPERM, EBUSY (the task does
+        not run); EIO: the handler did not return, the task goes on as if it had not run."""
+        task = self.tasks.find(pid)
+        if self.commands is None or not 0 <= oid <= 0xFFFF or not self.commands.has(pid, oid):
+            raise HsxError(ENOENT, "begin", "the task has no such command")
+        if task.state not in (t.READY, t.SLEEPING, t.WAITING):
+            raise HsxError(EBUSY, "begin", "the task is not running")
+        from . import svc_command
+
+        status, result = svc_command.invoke(self.svc, task, oid, token, auth)
+        if self._emit is not None:
+            self._emit("cmd_completed", pid, {"oid": oid, "status": status, "result": result})
+        if status == v.EPERM:
+            raise HsxError(EPERM, "begin", "the command is above this level or needs its token")
+        if status != v.OK:
+            raise HsxError(EIO, "begin", "the command did not return")
+        return result
+
     def poll(self, now: int) -> int:
         """One bounded slice; returns milliseconds until the next call is wanted."""
         return self.scheduler.poll(now)
 
     def ps(self) -> "list[dict[str, Any]]":
         """One dict a task, by PID, with the field names of spec/hxe_v2.md section 10."""
-        rows = [self._row(task) for task in self.tasks.order]
+        rows = [self.row(task) for task in self.tasks.order]
         rows.sort(key=lambda row: row["pid"])
         return rows
 
-    def _row(self, task: "t.Task") -> "dict[str, Any]":
+    def row(self, task: "t.Task") -> "dict[str, Any]":
+        """One row of ps()."""
         loaded = task.state != t.LOADING
-        meta = task.metadata
         vm = self.vm
         return {
             "pid": task.pid,
@@ -144,8 +211,8 @@ class Node:
             "stop": t.stop_name(task.stop),
             "memory": vm.get(task.pid, native.ARENA) if loaded else 0,
             "values": self.values.count(task.pid),
-            "commands": len(meta.commands) if meta else 0,
-            "mailboxes": len(meta.mailboxes) if meta else 0,
+            "commands": self.commands.count(task.pid) if self.commands else 0,
+            "mailboxes": self.mailboxes.count(task.pid) if self.mailboxes else 0,
         }
 
     def _changed(self, task: "t.Task") -> None:

@@ -49,6 +49,22 @@ class Scheduler:
         wait, SLEEP, or how it ended. Steps are counted exactly."""
         vm = self._vm
         pid = task.pid
+        stop = self.advance(task, steps)
+        reason = stop & 0xFF
+        if reason == native.SLEEP:
+            ms = vm.get(pid, 0)
+            vm.set(pid, 0, 0)
+            task.state = t.SLEEPING
+            self._sleep(task, ms, now)
+        elif reason != native.OK and reason != native.SVC:
+            self._end(task, stop)
+        return reason
+
+    def advance(self, task: "t.Task", steps: int) -> int:
+        """As run(), but a sleep or an end is only told, and nothing is done about it. Returns the
+        stop of the core."""
+        vm = self._vm
+        pid = task.pid
         while True:
             before = vm.get(pid, native.STEPS)
             stop = vm.clock(pid, steps)
@@ -56,20 +72,13 @@ class Scheduler:
             if reason == native.SVC:
                 self._svc.call(task, stop >> 8)
                 if task.state != t.READY:
-                    return reason
+                    return stop
                 # Fewer than 2**30 steps at a time: a longer mask would be an object of the heap.
                 steps -= (vm.get(pid, native.STEPS) - before) & 0x3FFFFFFF
                 if steps > 0:
                     continue
                 return native.OK
-            if reason == native.SLEEP:
-                ms = vm.get(pid, 0)
-                vm.set(pid, 0, 0)
-                task.state = t.SLEEPING
-                self._sleep(task, ms, now)
-            elif reason != native.OK:
-                self._end(task, stop)
-            return reason
+            return stop
 
     def poll(self, now: int) -> int:
         """One slice. Returns milliseconds until it wants to be called again, 0 at once."""
@@ -99,7 +108,7 @@ class Scheduler:
         task.sleep_left = ms - step
 
     def _wake(self, now: int) -> bool:
-        """Wakes sleepers; returns whether any task is ready."""
+        """Wakes sleepers and who has waited long enough; returns whether any task is ready."""
         ready = False
         for task in self._table.order:
             if task.state == t.SLEEPING and ticks.reached(now, task.wake):
@@ -107,6 +116,8 @@ class Scheduler:
                     self._sleep(task, task.sleep_left, task.wake)
                 else:
                     task.state = t.READY
+            elif task.state == t.WAITING and task.wake >= 0 and ticks.reached(now, task.wake):
+                self._svc.expired(task)
             if task.state == t.READY:
                 ready = True
         return ready
@@ -116,7 +127,7 @@ class Scheduler:
         for task in self._table.order:
             if task.state == t.READY:
                 return 0
-            if task.state == t.SLEEPING:
+            if task.state == t.SLEEPING or (task.state == t.WAITING and task.wake >= 0):
                 left = ticks.diff(task.wake, now)
                 if left < due:
                     due = left if left > 0 else 0

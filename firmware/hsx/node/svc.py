@@ -8,20 +8,20 @@ CORE_GET_STEPS never come here, the core answers them.
 
 from micropython import const
 
+from ..image import text
 from . import svc_core, svc_files, svc_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .. import native
     from ..contracts import CanSink, TextSink
+    from .node import Node
     from .tasks import Task
-    from .values import Values
 
 _ENOSYS = const(0xFFFFFF01)
 
 
 class Svc:
-    """Dispatch for all tasks of a node, and for their `values`.
+    """Dispatch for all tasks of a `node`; what not every node needs is imported on first use.
 
     `stdout(task, view, stream)` gets text (stream 1 out, 2 err), a piece of at most `io_size`
     bytes at a time, and an empty view for an empty write. `can_tx(task, ident, view) -> bool` gets
@@ -30,16 +30,17 @@ class Svc:
 
     def __init__(
         self,
-        vm: "native.VM",
-        values: "Values",
+        node: "Node",
         stdout: "TextSink | None" = None,
         can_tx: "CanSink | None" = None,
         io_size: int = 256,
     ) -> None:
-        self.vm = vm
-        self.values = values
+        self.node = node
+        self.vm = node.vm
+        self.values = node.values
         self.stdout = stdout
         self.can_tx = can_tx
+        self.in_command = False  # while a command handler runs
         self._buf = memoryview(bytearray(io_size))
 
     def call(self, task: "Task", number: int) -> None:
@@ -54,6 +55,18 @@ class Svc:
             result = svc_files.call(self, task, function)
         elif module == 7:
             result = svc_value.call(self, task, function)
+        elif module == 5:
+            from . import svc_mailbox
+
+            result = svc_mailbox.call(self, task, function)
+        elif module == 8:
+            from . import svc_command
+
+            result = svc_command.call(self, task, function)
+        elif module == 9:
+            from . import svc_prov
+
+            result = svc_prov.call(self, task, function)
         elif module == 6 and function == 1:
             result = svc_core.get_version(self, task)
         else:
@@ -66,6 +79,34 @@ class Svc:
         view = self._buf if size >= len(self._buf) else self._buf[:size]
         got = self.vm.read(task.pid, addr, view)
         return view if got == len(view) else view[:got]
+
+    def string(self, task: "Task", addr: int, limit: int) -> str:
+        """The text from `addr` to a NUL, the end of the memory or `limit` bytes; what is no UTF-8
+        loses all that is not ASCII."""
+        view = self.guest(task, addr, limit)
+        size = 0
+        while size < len(view) and view[size]:
+            size += 1
+        decoded = text.decode(view[:size])
+        return text.ascii_only(view[:size]) if decoded is None else decoded
+
+    def wake(self) -> None:
+        """Lets tasks go on that wait for what is there now, or is gone."""
+        from . import svc_mailbox
+
+        svc_mailbox.wake(self)
+
+    def expired(self, task: "Task") -> None:
+        """The time of a WAITING task has come: its RECV is answered, and it is READY."""
+        from . import svc_mailbox
+
+        svc_mailbox.expired(self, task)
+
+    def value_changed(self, pid: int, oid: int, old: int, new: int) -> None:
+        """Tells the subscribers of a value, which are there since `Values.changed` is this."""
+        from . import svc_mailbox
+
+        svc_mailbox.publish(self, pid, oid, old, new)
 
     def send_text(self, task: "Task", addr: int, size: int, stream: int) -> None:
         """Hands `size` bytes of guest memory to the text sink, as far as they exist."""

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 _EINVAL = const(0xFFFFFFEA)  # -22
 _EBUSY = const(0xFFFFFFF0)  # -16
 ABI = const(0x00010000)  # 1.0: major in the high half
-_CAP_VALUES = const(0x02)  # capability bits as in spec/hxe_v2.md section 5
+_CAP_MAILBOXES = const(0x01)  # capability bits as in spec/hxe_v2.md section 5
+_CAP_VALUES = const(0x02)  # and commands
 _CAP_FRAM = const(0x04)
 _CAP_CAN = const(0x08)
 _CAP_UART = const(0x10)
@@ -42,7 +43,7 @@ def can_tx(svc: "Svc", task: "Task") -> int:
 
 def capabilities(svc: "Svc") -> int:
     """What this node has, as bits."""
-    bits = _CAP_VALUES
+    bits = _CAP_MAILBOXES | _CAP_VALUES
     if svc.values.saved is not None:
         bits |= _CAP_FRAM
     if svc.can_tx is not None:

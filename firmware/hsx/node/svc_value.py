@@ -16,6 +16,7 @@ _LOOKUP = const(1)
 _GET = const(2)
 _SET = const(3)
 _LIST = const(4)
+_SUB = const(5)
 _PERSIST = const(6)
 
 # Descriptors in guest memory: type, 0, address of the next; then what the type says.
@@ -54,8 +55,27 @@ def call(svc: "Svc", task: "Task", function: int) -> int:
         if status == v.OK:
             vm.set(pid, 1, oid)
         return status
-    # SUB (5) too: what it would send goes to a mailbox, and there are none.
+    if function == _SUB:
+        return _subscribe(svc, task, oid)
     return v.EINVAL
+
+
+def _subscribe(svc: "Svc", task: "Task", oid: int) -> int:
+    """R2: address of a mailbox's name. Each change of the value goes there; the handle is in R1,
+    and closing it ends that."""
+    from . import mailboxes, svc_mailbox
+
+    values = svc.values
+    if not values.has(task.pid, oid):
+        return v.ENOENT
+    status = svc_mailbox.opened(svc, task, svc.vm.get(task.pid, 2) & 0xFFFF)
+    if status != mailboxes.OK:
+        return v.ENOSPC if status == mailboxes.NO_DESCRIPTOR else v.EINVAL
+    handle = svc.node.need_mailboxes().find(task.pid, svc.vm.get(task.pid, 1))
+    if not isinstance(handle, int):
+        handle.value = oid
+    values.changed = svc.value_changed
+    return v.OK
 
 
 def _list(svc: "Svc", task: "Task", group: int) -> int:
@@ -104,13 +124,13 @@ def _read_chain(
             seen |= 1 << kind
             first = view[4] | view[5] << 8
             if kind == _GROUP:
-                texts[2] = _string(svc, task, first)
+                texts[2] = svc.string(task, first, _TEXT)
             elif kind == _NAME:
-                texts[0] = _string(svc, task, first)
+                texts[0] = svc.string(task, first, _TEXT)
             elif kind == _UNIT:
                 details[0] = view[8] | view[9] << 8
                 details[1] = view[10] | view[11] << 8
-                texts[1] = _ascii(view[4:8])
+                texts[1] = text.ascii_only(view[4:8])
             else:
                 at = 2 if kind == _RANGE else 4
                 details[at] = first
@@ -118,18 +138,3 @@ def _read_chain(
         if addr == _LAST:
             return True
     return False
-
-
-def _string(svc: "Svc", task: "Task", addr: int) -> str:
-    """The text from `addr` to a NUL or the end of the memory; what is no UTF-8 loses all that is
-    not ASCII."""
-    view = svc.guest(task, addr, _TEXT)
-    size = 0
-    while size < len(view) and view[size]:
-        size += 1
-    decoded = text.decode(view[:size])
-    return _ascii(view[:size]) if decoded is None else decoded
-
-
-def _ascii(view: "memoryview") -> str:
-    return "".join([chr(byte) for byte in view if 0 < byte < 0x80])

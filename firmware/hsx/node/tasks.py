@@ -19,8 +19,11 @@ SLEEPING = const(3)  # until `wake`
 PAUSED = const(4)  # at a BRK
 STOPPED = const(5)  # ended by TASK_EXIT or RET
 FAULTED = const(6)  # parked by an error, never run again
+WAITING = const(7)  # for a message, until `wake`
 
-STATES = ("loading", "loaded", "ready", "sleeping", "paused", "stopped", "faulted")
+STATES = ("loading", "loaded", "ready", "sleeping", "paused", "stopped", "faulted", "waiting")
+
+NEVER = const(-1)  # `wake` of a task that waits for ever
 
 _FAULTS = (
     (native.FAULT_STACK_UNDERFLOW, "fault:stack_underflow"),
@@ -61,7 +64,7 @@ class Task:
         self.state = LOADING
         self.stop = 0  # last result of clock() that ended or paused it
         self.exit_code = -1  # R0 at exit or return; -1 while there is none
-        self.wake = 0  # tick at which a sleeper goes on
+        self.wake = 0  # tick at which a sleeper or waiter goes on
         self.sleep_left = 0  # ms of a sleep beyond what a tick can express
         self.header: "Header | None" = None  # image.header.Header, known when it is complete
         self.metadata: "Metadata | None" = None  # image.sections.Metadata, known at the end

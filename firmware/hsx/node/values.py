@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from ..contracts import Clock, Emit, SavedBits
+    from ..contracts import Changed, Clock, Emit, SavedBits
 
 OK = const(0)
 ENOENT = const(1)
@@ -71,6 +71,7 @@ class Values:
         capacity: int = 64,
     ) -> None:
         self.saved = saved
+        self.changed: "Changed | None" = None  # told of each change by set(); None: nobody is
         self._clock = clock
         self._emit = emit
         self._capacity = capacity
@@ -248,17 +249,20 @@ class Values:
         now = self._clock()
         high = rows[at + _TICK_HIGH]
         if rows[at + _RATE] and high != _NEVER:
-            # After six days ticks count as earlier, and for rate_ms every twelve days as recent.
+            # After 3.1 days ticks count as earlier, and for rate_ms every 6.2 days as recent.
             passed = ticks.diff(now, high << 16 | rows[at + _TICK_LOW])
             if 0 <= passed < rows[at + _RATE]:
                 return EBUSY
         if rows[at + _EPSILON] and float16.closer(bits, rows[at + _BITS], rows[at + _EPSILON]):
             return OK
+        old = rows[at + _BITS]
         rows[at + _BITS] = bits
         rows[at + _TICK_LOW] = now & 0xFFFF
         rows[at + _TICK_HIGH] = now >> 16
         if flags & _PERSIST and rows[at + _KEY] and self.saved is not None:
             self._save(self.saved, at, now)
+        if old != bits and self.changed is not None:
+            self.changed(pid, oid, old, bits)
         return OK
 
     def persist(self, pid: int, oid: int, mode: int) -> int:
