@@ -100,13 +100,19 @@ def problems(rows: list[Row], tests: Tests) -> list[str]:
 
 
 def verdicts(rows: list[Row], outcomes: Outcomes) -> dict[str, str]:
-    """Id -> `pass`, `later: ..`, or the tests that did not pass and how they ended instead."""
-    result = {}
-    for row in rows:
-        ended = {test: outcomes.get(test, "not run") for test in row.tests}
-        bad = [f"{test} {how}" for test, how in ended.items() if how != PASSED]
-        result[row.id] = f"later: {row.later}" if row.later else ", ".join(bad) or "pass"
-    return result
+    """Id -> `pass`, `later: ..`, or what is missing: the tests that did not pass, and how they
+    ended instead."""
+    return {row.id: _verdict(row, outcomes) for row in rows}
+
+
+def _verdict(row: Row, outcomes: Outcomes) -> str:
+    if row.later:
+        return f"later: {row.later}"
+    if not row.tests:
+        return "no test"
+    ended = {test: outcomes.get(test, "not run") for test in row.tests}
+    bad = [f"{test} {how}" for test, how in ended.items() if how != PASSED]
+    return ", ".join(bad) or "pass"
 
 
 class Recorder:

@@ -70,6 +70,7 @@ def test_only_a_test_that_passed_gives_a_pass():
     for outcome in ("failed", "skipped"):
         assert verdicts(claim, passed | {"a.py::test_b": outcome})["P-1"] != "pass"
     assert verdicts(claim, {"a.py::test_a": "passed"})["P-1"] == "a.py::test_b not run"
+    assert verdicts([Row("P-1", [], "")], passed) == {"P-1": "no test"}
 
 
 def report(test: str, when: str, outcome: str, marker: str = "requirement") -> SimpleNamespace:
