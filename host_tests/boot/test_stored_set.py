@@ -179,6 +179,7 @@ def test_an_unknown_option_is_refused_before_anything_is_staged(running, put):
     assert running.provisioning.status()["total"] == 0
 
 
+@pytest.mark.requirement("P-10")
 def test_a_pid_that_came_from_a_file_can_be_kept(running, put):
     pid = running.runtime.load(put("three", an_app("three", 7)))
     running.runtime.persist((pid,), False, {})

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Session: one image from a byte source into the VM, a chunk at a time, with its events.
 
-Events are those of spec/provisioning.md section 12: `provisioning.started`, `.progress` (at each
-quarter of a known length), `.complete`; `.error` then `.aborted` when something fails.
+Events are those of spec/provisioning.md section 12: `provisioning.started`, `.progress` (not more
+often than PROGRESS_MS, and at the end of a known length), `.complete`; `.error` then `.aborted`
+when something fails.
 """
 
 import gc
 
-from .. import errors
+from micropython import const
+
+from .. import errors, ticks
 from . import policy
 
 TYPE_CHECKING = False
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from ..image.sections import Metadata
     from ..node.node import Node
     from .events import Events
+
+
+PROGRESS_MS = const(250)  # between two progress events of a session (P-82)
 
 
 class Session:
@@ -49,8 +55,8 @@ class Session:
         self._buf = buf
         self._total = total
         self._source = source
-        self._quarter = 0  # quarters of the length that have been reported
-        self.touched = clock()  # tick of the last step: a session that nobody steps is dead
+        self._told = clock()  # tick of the last event that says how far it is
+        self.touched = self._told  # tick of the last step: a session that nobody steps is dead
         self.pid = 0  # of the loaded task, once it is complete
         self.open = True
         try:
@@ -106,16 +112,14 @@ class Session:
     def _progress(self) -> None:
         total = self._total
         done = self._loading.done
-        if total <= 0 or done * 4 < total * (self._quarter + 1):
+        if done != total and ticks.diff(self.touched, self._told) < PROGRESS_MS:
             return
-        self._quarter = done * 4 // total
-        data = {
-            "phase": "LOADING",
-            "source": self._source,
-            "bytes_written": done,
-            "total_bytes": total,
-            "percent": min(100, done * 100 // total),
-        }
+        self._told = self.touched
+        data: "dict[str, Any]" = {"phase": "LOADING", "source": self._source}
+        data["bytes_written"] = done
+        if total > 0:
+            data["total_bytes"] = total
+            data["percent"] = min(100, done * 100 // total)
         self._events.emit("provisioning.progress", self._loading.pid, data)
 
     def _failed(self, pid: int, error: "OSError", where: str) -> None:
