@@ -143,6 +143,7 @@ def test_one_faulting_task_leaves_the_others_alone():
     assert bench.task(other).exit_code == 9
 
 
+@pytest.mark.requirement("P-38")
 def test_kill_gives_everything_back_and_the_pid_is_unknown_then():
     bench = Bench()
     pid = bench.load(an_image(SPIN))

@@ -69,6 +69,7 @@ def registers(bench, pid) -> list[int]:
 # ---- declared ---------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("P-32", "P-34")
 def test_what_an_image_declares_is_there_before_it_starts(bench):
     pid = bench.load(image(a_command(flags=PIN, auth=2)), start=False)
     texts = {"name": "go", "help": "goes", "group_name": "car"}
@@ -81,6 +82,7 @@ def test_what_an_image_declares_is_there_before_it_starts(bench):
     assert bench.state() == bench.idle
 
 
+@pytest.mark.requirement("P-32", "P-38", "P-92f")
 def test_a_load_that_does_not_fit_leaves_nothing_and_the_next_one_fits(bench):
     bench.load(image(*(a_command(id) for id in range(20))))
     before = bench.state()

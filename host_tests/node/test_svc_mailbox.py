@@ -101,6 +101,7 @@ def test_peek_tells_depth_bytes_and_the_next_length(ran):
     assert found[3] == (OK, 2, 16 + 11, 8)
 
 
+@pytest.mark.requirement("P-92e")
 @pytest.mark.parametrize(
     ("size", "status"), [(56, OK), (57, MSG_TOO_LARGE), (0xFFFF, MSG_TOO_LARGE), (0, OK)]
 )
@@ -214,6 +215,7 @@ def test_what_does_not_fit_changes_nothing(bench, ran):
     assert told == [{"reason": "descriptor_pool_full"}]
 
 
+@pytest.mark.requirement("P-92e")
 def test_eight_handles_stdio_among_them(bench, ran):
     found = ran(*[(OPEN, "name")] * 6, (CLOSE, 1), (OPEN, "name"), (CLOSE, 1), (OPEN, "name"))
     assert [r0 for r0, _ in found[:6]] == [OK] * 5 + [NO_DESCRIPTOR]
@@ -222,6 +224,7 @@ def test_eight_handles_stdio_among_them(bench, ran):
     assert told == [{"reason": "handle_limit"}]
 
 
+@pytest.mark.requirement("P-92e")
 def test_sixteen_mailboxes(bench, ran):
     data = "".join(f'n{n}: .asciz "app:{n}"\n' for n in range(17))
     found = ran(*[(BIND, f"n{n}", 0, 0) for n in range(17)], (PEEK, 1), data=data)
@@ -476,6 +479,7 @@ def test_a_mailbox_goes_with_the_last_handle_unless_there_are_messages_in_it(ben
     assert rows(bench, "depth", "handles") == [(1, 1)]
 
 
+@pytest.mark.requirement("P-38")
 def test_all_goes_with_the_task(bench, load):
     for n in range(30):
         pid = load((BIND, "name", 0, 0), *[(OPEN, "name")] * 3, SENT, (SEND, 2, "text", 3, 0, 0))
@@ -491,6 +495,7 @@ def declaring(*boxes, **more):
     return an_image(sections=(mailbox_section(boxes),), **more)
 
 
+@pytest.mark.requirement("P-33", "P-34")
 def test_what_an_image_declares_is_there_before_it_starts(bench):
     boxes = ({"target": "app:t", "capacity": 96, "mode_mask": 27}, {"target": "own"})
     pid = bench.load(declaring(*boxes), start=False)
@@ -508,6 +513,7 @@ def test_an_owner_that_is_named_is_the_owner(bench):
     assert bench.state() == bench.idle
 
 
+@pytest.mark.requirement("P-38")
 @pytest.mark.parametrize(
     ("boxes", "errno"),
     [

@@ -26,6 +26,7 @@ def ran(tmp_path):
     return run
 
 
+@pytest.mark.requirement("P-86a")
 def test_an_app_sees_its_own_row_of_ps(ran):
     bench, pid = ran((INFO, 1, "out", 400))
     status, size = results(bench, pid, 1)[0]
@@ -42,6 +43,7 @@ def test_what_does_not_fit_is_cut(ran, room):
     assert len(behind(bench, pid, 1, 400).rstrip(b"\0")) == room
 
 
+@pytest.mark.requirement("P-86a")
 @pytest.mark.parametrize("pid", [0, 2, 0x10001, 0xFFFFFFFF])
 def test_no_app_sees_another(ran, pid):
     bench, own = ran((INFO, pid, "out", 400))

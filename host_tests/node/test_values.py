@@ -97,7 +97,7 @@ def test_two_instances_have_the_same_oids_and_their_own_values():
     assert len(bench.node.values.rows()) == 2
 
 
-@pytest.mark.requirement("P-13", "P-31")
+@pytest.mark.requirement("P-13", "P-31", "P-92f")
 def test_a_load_that_does_not_fit_leaves_nothing_and_the_next_one_fits():
     bench = Bench()
     many = [a_value(id) for id in range(40)]
@@ -111,6 +111,7 @@ def test_a_load_that_does_not_fit_leaves_nothing_and_the_next_one_fits():
     assert len(bench.node.values.rows()) == 64
 
 
+@pytest.mark.requirement("P-92f")
 def test_texts_are_bounded_and_come_free_with_their_task():
     bench = Bench()
     wordy = image(*(a_value(id, name="n" * 200 + str(id)) for id in range(15)))
@@ -391,6 +392,7 @@ def test_the_reserved_key_is_none():
     assert told(bench, "warning") == []
 
 
+@pytest.mark.requirement("P-38")
 def test_a_failed_load_and_a_kill_free_keys_too():
     bench = Bench(saved=Saved(k5=TWO))
     with pytest.raises(HsxError):
