@@ -199,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--seed", type=int, default=5, help="of what is sampled (default 5)")
     parser.add_argument("--limit", type=int, default=2000, help="places of one kind")
-    parser.add_argument("--second", type=int, default=200_000, help="second cuts, of one kind")
+    parser.add_argument("--second", type=int, default=300_000, help="second cuts, of one kind")
     parser.add_argument("--random", type=int, default=10_000, help="cases of random damage")
     parser.add_argument("--target", type=int, default=312, help="cuts by count, and by SIGKILL")
     parser.add_argument("--ctrl-c", type=int, default=1008, help="Ctrl-C on the target")
