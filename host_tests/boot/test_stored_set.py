@@ -484,13 +484,14 @@ def test_an_update_keeps_values_by_their_keys(put):
     assert values() == {"v7": 2.5, "v8": 4.0, "v9": 0.0}
 
 
-@pytest.mark.requirement("P-79")
+@pytest.mark.requirement("P-76", "P-79")
 def test_what_becomes_of_a_set_is_told(put):
     rig = booted(formatted())
     push(rig, put("one", an_app("one", 1)))
     generations = [rig.store.superblocks.state.generation]
     rig.provisioning.confirm()
     generations.append(rig.store.superblocks.state.generation)
+    assert rig.told("provisioning.complete")[0]["ready"] is True
     told = rig.told("provisioning.persisted")
     assert [(data["slot"], data["state"]) for data in told] == [("A", "trial"), ("A", "confirmed")]
     assert [data["generation"] for data in told] == generations

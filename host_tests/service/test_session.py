@@ -45,7 +45,7 @@ def test_a_good_image_is_started_progressing_and_complete():
     assert rig.node.ps()[0]["state"] == "loaded"
 
 
-@pytest.mark.requirement("P-74", "P-75", "P-77", "P-78")
+@pytest.mark.requirement("P-74", "P-75", "P-76", "P-77", "P-78")
 def test_each_event_of_a_load_has_its_fields():
     rig = Rig()
     image = an_image(*[RET] * 100)
@@ -63,7 +63,8 @@ def test_each_event_of_a_load_has_its_fields():
     done = progress["bytes_written"]
     assert progress["total_bytes"] == len(image)
     assert (done, progress["percent"]) == (len(image), 100)
-    assert first["provisioning.complete"]["phase"] == "READY"
+    complete = first["provisioning.complete"]
+    assert (complete["phase"], complete["ready"]) == ("READY", True)
     failed = first["provisioning.error"]
     assert (failed["phase"], failed["code"], failed["where"]) == ("FAILED", "EBADMSG", "end")
     assert failed["detail"] == "checksum differs"

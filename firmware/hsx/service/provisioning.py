@@ -193,7 +193,7 @@ class Provisioning:
         except OSError as error:
             self._failed(error, "verify")
             raise
-        self._tell("provisioning.complete", "READY", bytes_written=staging.total)
+        self._tell("provisioning.complete", "READY", ready=True, bytes_written=staging.total)
 
     def activate(self) -> "Generator[None, None, bool]":
         """Makes the staged set the active one, on trial, in one superblock write, and runs it in

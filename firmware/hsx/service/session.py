@@ -93,7 +93,8 @@ class Session:
             self._failed(self._loading.pid, starved, "write")
             raise starved
         self.open = False
-        data = {"phase": "READY", "source": self._source, "bytes_written": self._loading.done}
+        data = {"phase": "READY", "ready": True, "source": self._source}
+        data["bytes_written"] = self._loading.done
         self._events.emit("provisioning.complete", self.pid, data)
         return False
 
