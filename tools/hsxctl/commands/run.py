@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`hsxctl run`: one image, alone, on the C core and through the node's own layers."""
+"""`hsxctl run`: an image, alone or with others, on the C core and through the node's layers."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from hsx.node.node import Node
 from .. import errors
 from ..arguments import integer
 from ..output import Output
-from . import Commands
+from . import Commands, run_node
 
 _HELP = """\
 Runs an image on the C core through the node's own layers, as the only task, until it ends or the
@@ -27,11 +27,19 @@ The default profile 'flat' is the reference's map: 64 KiB of data and 4 KiB of s
 compare with the reference's. 'segmented' is what nodes have: only the memory that the image asks
 for, 1.5 KiB of stack. A program that behaves differently there touches memory it does not own.
 
-Exit code 0: it ended by exit or return (whatever its own code), at a breakpoint or at the cap;
-1: it faulted, or the image was refused; 130: interrupted.
+--node loads any number of images, in this order, into one node with values, commands and
+mailboxes, and runs them until none can go on. Time stands still while one of them runs, and jumps
+to the next deadline when all wait. --max-steps holds for each task. With --json one object:
+{"tasks": [{"program", "stop", "r0", "data"}]}, in the order of loading: the file's name without
+its ending, how it ended ('waiting': for a message that never comes), R0, and the bytes of its
+rodata at the end as hex.
 
-example:
+Exit code 0: it ended by exit or return (whatever its own code), at a breakpoint or at the cap, or
+waits; 1: it faulted, or an image was refused; 130: interrupted.
+
+examples:
   hsxctl run hello.hxe --max-steps 100000
+  hsxctl run --node producer.hxe consumer.hxe --json
 """
 
 _MAX_STEPS = 2_000_000
@@ -41,6 +49,7 @@ _TURN = 100_000  # steps; a Ctrl-C waits for one turn at most
 _POOL = 256 * 1024  # bytes; code and data of the largest image, flat
 _DATA_BASE = 0x4000
 _IO_SIZE = 0x10000  # bytes; above the longest write, so that each comes in one piece
+_ENDINGS = ("exit", "returned", "brk", "step_cap", "waiting")  # no faults
 _CHUNK = 4096  # bytes of the image at a time
 
 
@@ -52,7 +61,10 @@ def add_parser(commands: Commands) -> None:
         description=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, metavar="FILE.hxe")
+    parser.add_argument("file", type=Path, metavar="FILE.hxe", nargs="+")
+    parser.add_argument(
+        "--node", action="store_true", help="all files together in one node, until none can go on"
+    )
     parser.add_argument("--json", action="store_true", help="the result as one JSON object")
     parser.add_argument(
         "--max-steps",
@@ -74,9 +86,16 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Loads, runs, and reports where it stopped."""
-    path = str(arguments.file)
+    if arguments.node:
+        return run_node.run(arguments, output)
+    if len(arguments.file) > 1:
+        raise errors.ToolError(
+            "one file runs alone", remedy="Add --node to run several.", status=errors.USAGE
+        )
+    file_path = arguments.file[0]
+    path = str(file_path)
     bench = Bench(arguments.profile == "flat", text_out=not output.as_json)
-    with arguments.file.open("rb") as file:
+    with file_path.open("rb") as file:
         try:
             bench.load(file.readinto, path, arguments.stack)
         except HsxError as error:
@@ -93,7 +112,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         output.note(_summary(path, facts))
     if stop == "interrupted":
         return errors.INTERRUPTED
-    return errors.DONE if stop in ("exit", "returned", "brk", "step_cap") else errors.REFUSED
+    return errors.DONE if stop in _ENDINGS else errors.REFUSED
 
 
 class Bench:
@@ -127,15 +146,18 @@ class Bench:
 
     def run(self, max_steps: int) -> str:
         """Runs until the task ends or has counted `max_steps` instructions; time jumps over its
-        sleeps. Gives the stop in the words of host_tests/golden/README.md."""
+        sleeps, and over what it waits for: nobody else is there to send. Gives the stop in the
+        words of host_tests/golden/README.md, or "waiting": for ever."""
         task = self.node.tasks.find(self.pid)
-        while task.state in (t.READY, t.SLEEPING):
+        while task.state in (t.READY, t.SLEEPING, t.WAITING):
             left = max_steps - self.vm.get(self.pid, native.STEPS)
             if left <= 0:
                 return "step_cap"
             asleep = task.state == t.SLEEPING
+            if task.state == t.WAITING and task.wake == t.NEVER:
+                return "waiting"
             still_asleep = asleep and task.sleep_left > 0  # longer than one tick can express
-            if asleep:
+            if task.state != t.READY:
                 self._now = task.wake
             task.quantum = min(left, _TURN)
             self.node.poll(self._now)
