@@ -37,7 +37,7 @@ rodata at the end as hex.
 Exit code 0: it ended by exit or return (whatever its own code), at a breakpoint or at the cap, or
 waits; 1: it faulted, or an image was refused; 130: interrupted.
 
-examples:
+example:
   hsxctl run hello.hxe --max-steps 100000
   hsxctl run --node producer.hxe consumer.hxe --json
 """
