@@ -53,7 +53,7 @@ class Rig(Bench):
         console = Console(self.screen)
         self.log = Events(self.clock, sink=console.event)
         self.node.svc.stdout = console.text
-        self.node._emit = self.node.values._emit = self.log.emit
+        self.node.emit = self.node.values._emit = self.log.emit
         self.board = Board(hard)
         chunk = memoryview(bytearray(64))
         card = SdCard(lambda root: None, str(folder))

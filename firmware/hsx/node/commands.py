@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contracts import CheckToken
+    from .node import Node
 
 OK = const(0)
 ENOENT = const(1)
@@ -40,6 +41,7 @@ class Commands:
 
     def __init__(self, capacity: int = 32) -> None:
         self.check_token: "CheckToken | None" = None
+        self.running = False  # while a handler does
         self._capacity = capacity
         # pid << 16 | oid -> (flags | auth level << 8, handler, name, help, group name)
         self._rows: "dict[int, tuple[int, int, str | None, str, str | None]]" = {}
@@ -136,6 +138,13 @@ class Commands:
                 }
             )
         return found
+
+
+def of(node: "Node") -> "Commands":
+    """The commands of a node, made now if there are none."""
+    if node.commands is None:
+        node.commands = Commands()
+    return node.commands
 
 
 def _letters(row: "tuple[int, int, str | None, str, str | None]") -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contracts import Clock, Emit
+    from .node import Node
     from .tasks import Task
 
 OK = const(0)
@@ -448,6 +449,13 @@ class Mailboxes:
                 }
             )
         return found
+
+
+def of(node: "Node") -> "Mailboxes":
+    """The mailboxes of a node, made now if there are none."""
+    if node.mailboxes is None:
+        node.mailboxes = Mailboxes(node.clock, node.emit)
+    return node.mailboxes
 
 
 def _is_of(handle: "Handle | None", box: "Mailbox") -> bool:

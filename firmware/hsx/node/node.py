@@ -44,7 +44,7 @@ class Node:
         self.mailboxes: "Mailboxes | None" = None  # likewise
         self.svc = Svc(self, stdout, can_tx, io_size)
         self.scheduler = Scheduler(vm, self.tasks, self.svc, clock, self._changed, slice_ms)
-        self._emit = emit
+        self.emit = emit
 
     def load_begin(self, source: str, label: str = "", **options: "Any") -> "Loading":
         """A new Loading; `options` as there. ENOSPC: no PID is free."""
@@ -83,38 +83,26 @@ class Node:
         self.vm.unload(pid)
         self.tasks.remove(task)
         self.drop(pid)
-        if self._emit is not None:
-            self._emit("task", pid, {"state": "killed", "instance": task.instance})
-
-    def need_commands(self) -> "Commands":
-        """The registry of commands, made now if it is not there."""
-        if self.commands is None:
-            from .commands import Commands
-
-            self.commands = Commands()
-        return self.commands
-
-    def need_mailboxes(self) -> "Mailboxes":
-        """The registry of mailboxes, made now if it is not there."""
-        if self.mailboxes is None:
-            from .mailboxes import Mailboxes
-
-            self.mailboxes = Mailboxes(self.clock, self._emit)
-        return self.mailboxes
+        if self.emit is not None:
+            self.emit("task", pid, {"state": "killed", "instance": task.instance})
 
     def declare(self, pid: int, metadata: "Metadata") -> None:
         """Registers what the image of a task declares. ENOSPC, EBADMSG: the caller drops the
         PID."""
         if metadata.mailboxes:
-            self.need_mailboxes().check(pid, metadata.mailboxes)
+            from . import mailboxes
+
+            mailboxes.of(self).check(pid, metadata.mailboxes)
         if metadata.commands:
-            self.need_commands().declare(pid, metadata.commands)
+            from . import commands
+
+            commands.of(self).declare(pid, metadata.commands)
         self.values.declare(pid, metadata.values)
         if metadata.mailboxes:
             # Last, because what it does to mailboxes of others can't be taken back.
-            self.need_mailboxes().declare(pid, metadata.mailboxes)
-        if metadata.commands and self._emit is not None:
-            self._emit("cmd_registered", pid, {"count": len(metadata.commands)})
+            mailboxes.of(self).declare(pid, metadata.mailboxes)
+        if metadata.commands and self.emit is not None:
+            self.emit("cmd_registered", pid, {"count": len(metadata.commands)})
 
     def drop(self, pid: int) -> None:
         """Forgets all that a task has declared, registered and opened."""
@@ -122,8 +110,10 @@ class Node:
         if self.commands is not None:
             self.commands.drop(pid)
         if self.mailboxes is not None:
+            from . import svc_mailbox
+
             self.mailboxes.drop(pid)
-            self.svc.wake()
+            svc_mailbox.wake(self.svc)
 
     def stop(self) -> None:
         """Ends all tasks, last started first, as for a soft reset."""
@@ -157,8 +147,8 @@ class Node:
         status = self.values.set(pid, oid, bits, auth)
         if status != v.OK:
             raise _refusal(status)
-        if self._emit is not None and self.values.get(pid, oid) != old:
-            self._emit("value_changed", pid, {"oid": oid, "old": old, "new": bits})
+        if self.emit is not None and self.values.get(pid, oid) != old:
+            self.emit("value_changed", pid, {"oid": oid, "old": old, "new": bits})
 
     def call(
         self, pid: int, oid: int, token: "str | None" = None, auth: int = v.OWNER
@@ -174,8 +164,8 @@ class Node:
         from . import svc_command
 
         status, result = svc_command.invoke(self.svc, task, oid, token, auth)
-        if self._emit is not None:
-            self._emit("cmd_completed", pid, {"oid": oid, "status": status, "result": result})
+        if self.emit is not None:
+            self.emit("cmd_completed", pid, {"oid": oid, "status": status, "result": result})
         if status == v.EPERM:
             raise HsxError(EPERM, "begin", "the command is above this level or needs its token")
         if status != v.OK:
@@ -216,13 +206,13 @@ class Node:
         }
 
     def _changed(self, task: "t.Task") -> None:
-        if self._emit is not None:
+        if self.emit is not None:
             data: "dict[str, Any]" = {"state": t.STATES[task.state], "instance": task.instance}
             if task.stop:
                 data["stop"] = t.stop_name(task.stop)
             if task.exit_code >= 0:
                 data["exit_status"] = task.exit_code
-            self._emit("task", task.pid, data)
+            self.emit("task", task.pid, data)
 
 
 def _refusal(status: int) -> "HsxError":

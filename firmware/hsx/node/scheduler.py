@@ -117,7 +117,9 @@ class Scheduler:
                 else:
                     task.state = t.READY
             elif task.state == t.WAITING and task.wake >= 0 and ticks.reached(now, task.wake):
-                self._svc.expired(task)
+                from . import svc_mailbox
+
+                svc_mailbox.expired(self._svc, task)
             if task.state == t.READY:
                 ready = True
         return ready

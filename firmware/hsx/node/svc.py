@@ -40,7 +40,6 @@ class Svc:
         self.values = node.values
         self.stdout = stdout
         self.can_tx = can_tx
-        self.in_command = False  # while a command handler runs
         self._buf = memoryview(bytearray(io_size))
 
     def call(self, task: "Task", number: int) -> None:
@@ -89,24 +88,6 @@ class Svc:
             size += 1
         decoded = text.decode(view[:size])
         return text.ascii_only(view[:size]) if decoded is None else decoded
-
-    def wake(self) -> None:
-        """Lets tasks go on that wait for what is there now, or is gone."""
-        from . import svc_mailbox
-
-        svc_mailbox.wake(self)
-
-    def expired(self, task: "Task") -> None:
-        """The time of a WAITING task has come: its RECV is answered, and it is READY."""
-        from . import svc_mailbox
-
-        svc_mailbox.expired(self, task)
-
-    def value_changed(self, pid: int, oid: int, old: int, new: int) -> None:
-        """Tells the subscribers of a value, which are there since `Values.changed` is this."""
-        from . import svc_mailbox
-
-        svc_mailbox.publish(self, pid, oid, old, new)
 
     def send_text(self, task: "Task", addr: int, size: int, stream: int) -> None:
         """Hands `size` bytes of guest memory to the text sink, as far as they exist."""

@@ -49,7 +49,7 @@ def call(svc: "Svc", task: "Task", function: int) -> int:
         if function == _REGISTER:
             status = _register(svc, task, oid)
         else:
-            status = c.OK if svc.node.need_commands().has(pid, oid) else c.ENOENT
+            status = c.OK if c.of(svc.node).has(pid, oid) else c.ENOENT
         if status == c.OK:
             vm.set(pid, 1, oid)
         return status
@@ -70,20 +70,20 @@ def invoke(
 ) -> "tuple[int, int | None]":
     """Calls a command of a task that is READY, SLEEPING or WAITING: (status, R0 of the handler;
     None: it has none, or has not ended). OK, ENOENT, EPERM, EFAIL."""
-    commands = svc.node.need_commands()
+    commands = c.of(svc.node)
     status = commands.allow(task.pid, oid, token, auth)
     if status != c.OK:
         return status, None
     handler = commands.handler(task.pid, oid)
     if handler == c.NO_HANDLER:
         return c.OK, None
-    if svc.in_command:
+    if commands.running:
         return c.EFAIL, None  # a command that calls a command
-    svc.in_command = True
+    commands.running = True
     try:
         result = _run(svc, task, handler)
     finally:
-        svc.in_command = False
+        commands.running = False
     return (c.EFAIL if result is None else c.OK), result
 
 
@@ -105,7 +105,7 @@ def _run(svc: "Svc", task: "Task", handler: int) -> "int | None":
         for which in range(_SAVED):
             vm.set(pid, which, before[which])
         if task.state == t.WAITING and state != t.WAITING:
-            svc.node.need_mailboxes().waiting.remove(task)
+            m.of(svc.node).waiting.remove(task)
         task.state = state
         task.wake = wake
     if state == t.WAITING:
@@ -123,7 +123,7 @@ def _call_async(svc: "Svc", task: "Task", oid: int) -> int:
     one. Its handle goes into R1. ENOSPC: no mailbox or handle for it, nothing has run."""
     vm = svc.vm
     pid = task.pid
-    commands = svc.node.need_commands()
+    commands = c.of(svc.node)
     if not commands.has(pid, oid):
         return c.ENOENT
     if not commands.is_async(pid, oid):
@@ -141,7 +141,7 @@ def _call_async(svc: "Svc", task: "Task", oid: int) -> int:
     struct.pack_into("<HH", record, m.HEADER, oid, status)
     if result is not None:
         struct.pack_into("<I", record, m.HEADER + 4, result)
-    boxes = svc.node.need_mailboxes()
+    boxes = m.of(svc.node)
     handle = boxes.find(pid, number)
     if isinstance(handle, int) or boxes.send(pid, handle, record) != m.OK:
         boxes.close(pid, number)
@@ -154,7 +154,7 @@ def _help(svc: "Svc", task: "Task", oid: int) -> int:
     """R2: address, R3: bytes there. Gives the bytes written in R1, without the NUL behind them."""
     vm = svc.vm
     pid = task.pid
-    help = svc.node.need_commands().help(pid, oid)
+    help = c.of(svc.node).help(pid, oid)
     if help is None:
         return c.ENOENT
     room = vm.get(pid, 3) & 0xFFFF
@@ -173,7 +173,7 @@ def _register(svc: "Svc", task: "Task", oid: int) -> int:
     for link in range(_CHAIN + 1):
         if addr == _LAST or (not addr and not link):
             flags = vm.get(task.pid, 3) & 0xFF
-            return svc.node.need_commands().register(task.pid, oid, flags, name, help)
+            return c.of(svc.node).register(task.pid, oid, flags, name, help)
         view = svc.guest(task, addr, 8)
         if len(view) < 8 or view[0] != _NAME:
             return c.EINVAL

@@ -12,6 +12,7 @@ from micropython import const
 from .. import ticks
 from . import mailboxes as m
 from . import tasks as t
+from . import values as v
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def call(svc: "Svc", task: "Task", function: int) -> int:
 def _call(svc: "Svc", task: "Task", function: int) -> int:
     vm = svc.vm
     pid = task.pid
-    boxes = svc.node.need_mailboxes()
+    boxes = m.of(svc.node)
     first = vm.get(pid, 1) & 0xFFFF
     if function == _OPEN:
         return opened(svc, task, first)
@@ -77,7 +78,7 @@ def _call(svc: "Svc", task: "Task", function: int) -> int:
 
 def opened(svc: "Svc", task: "Task", addr: int) -> int:
     """Opens the mailbox whose target is at `addr`; its handle goes into R1."""
-    number = svc.node.need_mailboxes().open(task.pid, svc.string(task, addr, _TARGET))
+    number = m.of(svc.node).open(task.pid, svc.string(task, addr, _TARGET))
     if number < 0:
         return -number
     svc.vm.set(task.pid, 1, number)
@@ -102,7 +103,7 @@ def _send(svc: "Svc", task: "Task", handle: "m.Handle") -> int:
     if got < len(made) - m.HEADER:  # the memory ends before
         made = made[: m.HEADER + got]
         struct.pack_into("<H", made, 0, got)
-    status = svc.node.need_mailboxes().send(pid, handle, made)
+    status = m.of(svc.node).send(pid, handle, made)
     if status == m.OK:
         vm.set(pid, 1, got)
         wake(svc)
@@ -118,7 +119,7 @@ def _receive(svc: "Svc", task: "Task", handle: "m.Handle") -> int:
         svc.vm.set(task.pid, 1, 0)
         _inform(svc, task, m.NO_DATA, 0, 0, 0, 0)
         return m.NO_DATA
-    waiting = svc.node.need_mailboxes().waiting
+    waiting = m.of(svc.node).waiting
     if task not in waiting:
         waiting.append(task)
     task.state = t.WAITING
@@ -130,7 +131,7 @@ def _take(svc: "Svc", task: "Task", handle: "m.Handle") -> bool:
     """Gives the task its next message, if there is one."""
     vm = svc.vm
     pid = task.pid
-    taken = svc.node.need_mailboxes().receive(handle)
+    taken = m.of(svc.node).receive(handle)
     if taken is None:
         return False
     made, overrun = taken
@@ -165,11 +166,26 @@ def _inform(
         svc.vm.write(task.pid, addr, info)
 
 
+def subscribe(svc: "Svc", task: "Task", oid: int) -> int:
+    """SUB of module 7, R2: address of a target. Each change of the value goes there; the handle is
+    in R1, and closing it ends that. A status of module 7."""
+    if not svc.values.has(task.pid, oid):
+        return v.ENOENT
+    status = opened(svc, task, svc.vm.get(task.pid, 2) & 0xFFFF)
+    if status != m.OK:
+        return v.ENOSPC if status == m.NO_DESCRIPTOR else v.EINVAL
+    handle = m.of(svc.node).find(task.pid, svc.vm.get(task.pid, 1))
+    if not isinstance(handle, int):
+        handle.value = oid
+    svc.values.changed = lambda pid, oid, old, new: publish(svc, pid, oid, old, new)
+    return v.OK
+
+
 def publish(svc: "Svc", pid: int, oid: int, old: int, new: int) -> None:
     """Sends the change of a value to its subscribers: OID, old bits, new bits."""
     made = record(pid, 0, 0, 6)
     struct.pack_into("<HHH", made, m.HEADER, oid, old, new)
-    svc.node.need_mailboxes().publish(pid, oid, made)
+    m.of(svc.node).publish(pid, oid, made)
     wake(svc)
 
 
@@ -197,5 +213,5 @@ def expired(svc: "Svc", task: "Task") -> None:
 
 def _go_on(svc: "Svc", task: "Task", status: int) -> None:
     svc.vm.set(task.pid, 0, status)
-    svc.node.need_mailboxes().waiting.remove(task)
+    m.of(svc.node).waiting.remove(task)
     task.state = t.READY

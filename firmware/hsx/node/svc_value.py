@@ -56,26 +56,10 @@ def call(svc: "Svc", task: "Task", function: int) -> int:
             vm.set(pid, 1, oid)
         return status
     if function == _SUB:
-        return _subscribe(svc, task, oid)
+        from . import svc_mailbox
+
+        return svc_mailbox.subscribe(svc, task, oid)
     return v.EINVAL
-
-
-def _subscribe(svc: "Svc", task: "Task", oid: int) -> int:
-    """R2: address of a mailbox's name. Each change of the value goes there; the handle is in R1,
-    and closing it ends that."""
-    from . import mailboxes, svc_mailbox
-
-    values = svc.values
-    if not values.has(task.pid, oid):
-        return v.ENOENT
-    status = svc_mailbox.opened(svc, task, svc.vm.get(task.pid, 2) & 0xFFFF)
-    if status != mailboxes.OK:
-        return v.ENOSPC if status == mailboxes.NO_DESCRIPTOR else v.EINVAL
-    handle = svc.node.need_mailboxes().find(task.pid, svc.vm.get(task.pid, 1))
-    if not isinstance(handle, int):
-        handle.value = oid
-    values.changed = svc.value_changed
-    return v.OK
 
 
 def _list(svc: "Svc", task: "Task", group: int) -> int:
