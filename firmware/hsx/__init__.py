@@ -9,6 +9,8 @@
 >>> hsx.log()                     what happened last
 >>> hsx.values()                  the apps' values
 >>> hsx.set(2, 257, 21.5)         set one: PID, OID, number
+>>> hsx.commands()                what the apps can be asked to do
+>>> hsx.call(2, 272)              ask: PID, OID
 >>> hsx.run()                     the node alone until Ctrl-C
 
 >>> hsx.persist("/sd/blink.hxe")  stage an image for the set that the node keeps
@@ -96,6 +98,26 @@ def set(pid: int, oid: int, number: float) -> None:
     from .node.float16 import from_float
 
     lock.run(runtime().node.set_value, pid, oid, from_float(number))
+
+
+def commands(pid: "int | None" = None) -> "Rows":
+    """Prints the commands of a task, or of all, and returns them: dicts as in
+    node.commands.Commands.rows()."""
+    from . import console
+    from .boot import lock
+
+    registry = runtime().node.commands
+    rows = lock.run(registry.rows, pid) if registry is not None else []
+    console.print_commands(rows)
+    return console.Rows(rows)
+
+
+def call(pid: int, oid: int, token: "str | None" = None) -> "int | None":
+    """Calls a command of a task, as the task itself may; gives R0 of its handler. Raises ENOENT,
+    ESRCH, EPERM (it needs its token), EBUSY (the task does not run), EIO (it did not return)."""
+    from .boot import lock
+
+    return lock.run(runtime().node.call, pid, oid, token)
 
 
 def log(count: int = 20) -> "Rows":

@@ -107,6 +107,14 @@ def print_values(rows: "list[dict[str, Any]]") -> None:
         print("%3d %5d %-16s %-16s " % words + "%10g %-6s %s" % rest)
 
 
+def print_commands(rows: "list[dict[str, Any]]") -> None:
+    """The table of `hsx.commands()`."""
+    print("PID   OID NAME             HELP")
+    for row in rows:
+        words = (row["pid"], row["oid"], row["name"] or "", row["help"] or "")
+        print("%3d %5d %-16s %s" % words)
+
+
 def print_status(facts: "dict[str, Any]") -> None:
     """The line of `hsx.status()`."""
     line = "active %(active)s, %(state)s; generation %(generation)d, floor %(floor)d" % facts

@@ -55,8 +55,8 @@ def main() -> int:
         grown = after[app][1] - before[app][1]
         screen.say(f"{app}: PID {after[app][0]}, {grown} steps between the two questions")
     screen.say(
-        "Yes: 3 apps ran, 1 damaged image was refused, an update went on after a power cut and a "
-        f"bad one was given back, in {time.monotonic() - started:.1f} s.",
+        "Yes: 3 apps ran, 1 damaged image was refused, an update went on after a power cut, a bad "
+        f"one was given back, and two apps talked, in {time.monotonic() - started:.1f} s.",
         "bold green",
     )
     return 0

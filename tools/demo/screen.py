@@ -26,6 +26,7 @@ _EVENT = re.compile(r"\[ *([0-9.]+)\] (?:pid (\d+)|node) +(\S+) ?(.*)")
 _FIELD = re.compile(r"(\w+)=(.*?)(?= \w+=|$)")
 _TEXT = re.compile(r"([\w#]+)> (.*)")
 _COLOURS = {"counter": "yellow", "hello": "cyan", "primes": "magenta", "starts": "yellow"}
+_COLOURS |= {"display": "cyan", "sensor": "magenta"}
 _BAR = 24  # characters
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The node keeps its apps in FRAM: an update meets a power cut, a bad one is given back."""
+"""The node keeps its apps in FRAM: an update meets a power cut, a bad one is given back; and two
+apps that talk to each other keep what a command has set."""
 
 import subprocess
 import sys
@@ -93,6 +94,7 @@ class Story:
         self._restart()
         self._cut()
         self._bad_update()
+        self._two_apps()
 
     def _expect(self, good: bool, what: str) -> None:
         if not good:
@@ -202,3 +204,25 @@ class Story:
             said = life.watch.ask("hsx.slots()")
             self._expect("bank B  reverted" in said, "a reverted bank B")
         run(self._screen, "fram", "info", self._fram)
+
+    def _two_apps(self) -> None:
+        self._screen.chapter("A sensor sends to a display; a command sets what is kept")
+        folder, card = self._folder / "talk", self._folder / "talk.img"
+        folder.mkdir(parents=True, exist_ok=True)
+        for app in ("display", "sensor"):
+            run(self._screen, "asm", SOURCES / f"{app}.mvasm", "-o", folder / f"{app}.hxe")
+        run(self._screen, "sdcard", folder, "-o", card)
+        self._fram.unlink()
+        with self._life(card) as life:
+            self._expect(life.says("display", "2 is the level"), "levels on the display")
+            life.watch.ask("hsx.format('erase everything'); hsx.persist(1, 2); hsx.activate()")
+            life.says("display", "1 is the level")
+            said = life.watch.ask("hsx.commands(); print(hsx.call(2, 272)); hsx.confirm()")
+            self._expect("100" in said.split(), "the answer of the command")
+            while not life.last("display").startswith("10") and not life.watch.late:
+                life.watch.pump()
+        self._screen.chapter("Power off and on: the sensor goes on from what was set")
+        with self._life() as life:
+            self._expect(life.says("display", "101 is the level"), "the offset of the command")
+            said = life.watch.ask("hsx.values()")
+            self._expect("offset" in said, "the value of the sensor")
