@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What the frozen boot code calls, at power-up, after each reset and each soft reset."""
 
+import gc
 import sys
 import time
+
+from micropython import const
 
 import hsx
 
@@ -20,6 +23,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..contracts import Board
 
+# Bytes of new objects after which the collector runs. What is made next lies low again, so that
+# what stays (a module that is needed for the first time, a task) does not cut the free heap up.
+_COLLECT = const(2048)
+
 
 def run(board: "Board") -> None:
     """Builds the node, starts it and waits until its boot is over, so that whoever comes to
@@ -27,6 +34,8 @@ def run(board: "Board") -> None:
 
     A Ctrl-C before the timer runs would leave a board without a node, so it is taken as a plain
     character until then; afterwards it only ends the waiting."""
+    if hasattr(gc, "threshold"):
+        gc.threshold(_COLLECT)  # type: ignore[attr-defined]
     kbd_intr(-1)
     try:
         runtime = wiring.build(board)
