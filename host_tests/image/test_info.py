@@ -85,7 +85,7 @@ def test_a_version_that_is_no_text_is_refused():
         an_info(heap=1 << 16),
         an_info(abi=1 << 32),
     ],
-    ids=str,
+    ids=["long", "long in UTF-8", "NUL", "epoch", "epoch below 0", "stack", "heap", "ABI"],
 )
 def test_what_has_no_encoding_is_refused(info):
     with pytest.raises(ValueError):
