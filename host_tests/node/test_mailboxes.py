@@ -3,7 +3,7 @@
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from builders import Clock
 from hsx.node import mailboxes as m
@@ -99,6 +99,13 @@ class Machine(RuleBasedStateMachine):
         return key, self.handles[key], real
 
     # ---- what tasks do ----
+
+    @initialize(mode=st.sampled_from([3, FANOUT, FANOUT | BLOCK]))
+    def meet(self, mode) -> None:
+        """All have one mailbox: most of what can happen needs several of them at one."""
+        self.bind(1, "app:a", 0, mode)
+        for pid in (1, 2, 2, 3):
+            self.open(pid, "app:a")
 
     @rule(pid=pids, name=targets)
     def open(self, pid, name) -> None:

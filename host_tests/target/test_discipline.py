@@ -25,12 +25,24 @@ SETTER = an_image(  # reads and sets its value, again and again
     sections=(value_section([Value(7, 1, 0, 0, 0, None, None, 0, 0, 0, 0, None)]),),
     name="setter",
 )
+WAITER = an_image(  # for a message, with a deadline
+    *(*ldi32(1, 0x4000), svc(5, 0), ldi(1, 4), *ldi32(4, 60_000), ldi(5, 0), svc(5, 3), SPIN),
+    rodata=b"app:box\0",
+    name="waiter",
+)
+PATIENT = an_image(  # for ever
+    *(*ldi32(1, 0x4000), svc(5, 0), ldi(1, 4), *ldi32(4, 0xFFFF), ldi(5, 0), svc(5, 3), SPIN),
+    rodata=b"app:box\0",
+    name="patient",
+)
 OWNER = an_image(*(*ldi32(0, 600_000), SLEEP, SPIN), name="owner", multiple=False)
 IMAGES = {
     "large": LARGE,
     "sleeper": LONG_SLEEPER,
     "waker": WAKER,
     "setter": SETTER,
+    "waiter": WAITER,
+    "patient": PATIENT,
     "owner": OWNER,
     "rich": (GOLDEN / "programs/metadata_app.hxe").read_bytes(),
     "broken": LARGE[:-1] + b"?",
@@ -200,6 +212,14 @@ def test_polls_while_all_tasks_sleep_allocate_nothing(started, call):
     repl = started("sleeper", "sleeper", "sleeper")
     repl.run(LOCKED)
     assert repl.run("print([task.state for task in node.tasks.order])") == "[3, 3, 3]"
+    repl.run(f"many({call}, 1000)")
+
+
+@pytest.mark.parametrize("call", ["node.poll", "runtime.poll"])
+def test_polls_while_tasks_wait_for_messages_allocate_nothing(started, call):
+    repl = started("waiter", "patient", "sleeper")
+    repl.run(LOCKED)
+    assert repl.run("print([task.state for task in node.tasks.order])") == "[7, 7, 3]"
     repl.run(f"many({call}, 1000)")
 
 
