@@ -35,7 +35,7 @@ def run(board: "Board") -> None:
     A Ctrl-C before the timer runs would leave a board without a node, so it is taken as a plain
     character until then; afterwards it only ends the waiting."""
     if hasattr(gc, "threshold"):
-        gc.threshold(_COLLECT)  # type: ignore[attr-defined]
+        gc.threshold(_COLLECT)
     kbd_intr(-1)
     try:
         runtime = wiring.build(board)
