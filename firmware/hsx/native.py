@@ -32,3 +32,8 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     SVC,
     VM,
 )
+
+try:
+    from hsxvm import ed25519_verify
+except ImportError:  # a core that was built without signatures
+    ed25519_verify = None  # type: ignore[assignment]

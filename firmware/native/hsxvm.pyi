@@ -42,6 +42,15 @@ LAST_PC: int  # 25: address of the last instruction that retired or stopped, tra
 # first 0xFFFFFFFF (ro)
 LAST_WORD: int  # 26: that instruction's word, 0 where there is none: the PC left the code (ro)
 
+def ed25519_verify(
+    public_key: "bytes | bytearray | memoryview",
+    message: "bytes | bytearray | memoryview",
+    signature: "bytes | bytearray | memoryview",
+) -> bool:
+    """Whether `signature`, 64 bytes, is that of `message` by `public_key`, 32 bytes (RFC 8032);
+    False for any other lengths, and for what `ed25519.h` names besides. Missing where the core was
+    built without (HSX_ED25519=0). On a Cortex-M4 1.7 million instructions and 2 KiB of stack."""
+
 class VM:
     def __init__(self, pool: "bytearray | memoryview", tasks: int = 8, flat: bool = False) -> None:
         """A VM whose arenas all lie in `pool`, which must not be resized while the VM lives.

@@ -53,6 +53,15 @@ def test_a_routine_without_a_frame_is_named(graph):
     assert calls.depth(calls.deepest("top")) == 8
 
 
+def test_only_what_the_roots_reach_is_named(graph):
+    calls = graph(
+        node("top", 8) + edge("top", "middle") + node("middle", 8) + edge("middle", "far"),
+        node("other", 8) + edge("other", "elsewhere"),
+    )
+    assert calls.unknown(["top"]) == ["far"]
+    assert calls.unknown() == ["elsewhere", "far"]
+
+
 def test_recursion_has_no_depth(graph):
     calls = graph(node("a", 8) + node("b", 8) + edge("a", "b") + edge("b", "a"))
     with pytest.raises(ValueError, match="calls itself"):

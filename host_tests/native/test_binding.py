@@ -27,7 +27,8 @@ def stub_class() -> ast.ClassDef:
 def test_the_names_are_those_of_the_stub():
     names = {node.target.id for node in STUB.body if isinstance(node, ast.AnnAssign)}
     assert set(NUMBERS) == names
-    assert set(hsxvm.__all__) == names | {"VM"}
+    functions = {node.name for node in STUB.body if isinstance(node, ast.FunctionDef)}
+    assert set(hsxvm.__all__) == names | functions | {"VM"}
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -49,6 +50,13 @@ def test_a_method_has_the_parameters_of_the_stub(method):
     assert list(parameters) == [arg.arg for arg in node.args.args]
     defaults = [p.default for p in parameters.values() if p.default is not p.empty]
     assert defaults == [ast.literal_eval(default) for default in node.args.defaults]
+
+
+def test_a_function_has_the_parameters_of_the_stub():
+    for node in STUB.body:
+        if isinstance(node, ast.FunctionDef):
+            parameters = inspect.signature(getattr(hsxvm, node.name)).parameters
+            assert list(parameters) == [arg.arg for arg in node.args.args]
 
 
 def test_there_are_no_other_methods():

@@ -2,6 +2,7 @@
 """What compilers can say about the core: no warning anywhere, nothing that it must not need."""
 
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 NATIVE = ROOT / "firmware" / "native"
 SOURCES = sorted(NATIVE.glob("*.c"))
+MONOCYPHER = runpy.run_path(str(NATIVE / "bindings/cffi_build.py"))["_MONOCYPHER"]
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"]
 M4F = ["-mthumb", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
 COMPILERS = {
@@ -27,7 +29,9 @@ def compiled(command: list, source: Path, out: Path) -> Path:
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed: make setup brings it")
     done = subprocess.run(
-        [*command, *WARNINGS, "-c", "-o", str(out), str(source)], capture_output=True, text=True
+        [*command, *WARNINGS, "-isystem", MONOCYPHER, "-c", "-o", str(out), str(source)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return out
@@ -51,6 +55,8 @@ def test_a_source_has_no_variables_and_needs_only_memory_functions(source, tmp_p
         ["arm-none-eabi-nm", "-u", out], capture_output=True, text=True, check=True
     )
     needed = set(re.findall(r"U (\w+)", names.stdout))
+    if source.name == "ed25519.c":
+        needed -= {"crypto_eddsa_reduce", "crypto_eddsa_check_equation"}
     assert {name for name in needed if not name.startswith("hsx_")} <= {
         "memcpy",
         "memset",

@@ -18,7 +18,13 @@ import hsxvm
 BINDINGS = Path(hsxvm.__file__).parent
 NATIVE = BINDINGS.parent
 HERE = Path(__file__).parent
-TESTS = ["test_loader.py", "test_tasks.py", "test_clock.py", "test_differential.py"]
+TESTS = [
+    "test_loader.py",
+    "test_tasks.py",
+    "test_clock.py",
+    "test_differential.py",
+    "test_ed25519.py",
+]
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 BUILDS = {
     "portable": ("gcc", ["-O2", "-DHSX_SWITCH"]),
@@ -30,7 +36,7 @@ BUILDS = {
 BUILD = """
 import runpy, sys
 module = runpy.run_path(sys.argv[1])
-builder = module["_builder"](module["_NATIVE"])
+builder = module["_builder"](module["_NATIVE"], module["_MONOCYPHER"])
 builder._assigned_source[3]["extra_compile_args"] = sys.argv[3:]
 builder._assigned_source[3]["extra_link_args"] = sys.argv[3:]
 builder.compile(tmpdir=sys.argv[2])

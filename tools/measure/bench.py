@@ -33,6 +33,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with node.MeasuringNode(options.firmware, FOLDER) as target:
         figures, per_program = node.count(target)
+        figures.update(node.crypto(target))
     figures.update(host.time(FOLDER))
     figures.update(store.count())
     figures["store.ram_high_water"] = store.ram_high_water(options.firmware, FOLDER)

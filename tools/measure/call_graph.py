@@ -39,7 +39,13 @@ class CallGraph:
         """Bytes of stack that a chain of calls takes."""
         return sum(self.frames.get(function, 0) for function in chain)
 
-    def unknown(self) -> list[str]:
-        """Functions that are called and have no frame here."""
-        called = {callee for callees in self._calls.values() for callee in callees}
-        return sorted(called - set(self.frames))
+    def unknown(self, roots: Iterable[str] | None = None) -> list[str]:
+        """Functions that are called and have no frame here: by `roots`, directly or through one
+        another, or by any."""
+        found: set[str] = set()
+        looking = list(self._calls if roots is None else roots)
+        while looking:
+            callees = self._calls.get(looking.pop(), set()) - found
+            found |= callees
+            looking += callees
+        return sorted(found - set(self.frames))

@@ -52,7 +52,7 @@ def build(folder: Path) -> ModuleType:
             str(HERE / "plain_vm.c"),
             str(HERE / "host_race.c"),
         ],
-        include_dirs=[str(NATIVE), str(HERE)],
+        include_dirs=[*map(os.path.abspath, core.include_dirs), str(HERE)],
         depends=[*map(os.path.abspath, core.depends), *map(str, HERE.glob("*.h"))],
         extra_compile_args=core.extra_compile_args,
     )

@@ -4,9 +4,11 @@
 import json
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mpremote.transport_serial import SerialTransport
 
 from hsx.image.build import build
+from hsx.image.signature import CONTEXT
 from hsxctl import fat_image
 from hsxctl.assembler import assemble
 from hsxctl.simulate.qemu import QemuNode
@@ -119,6 +121,15 @@ def _python(node: MeasuringNode) -> list[float]:
     for _, (short, long) in map(json.loads, node.run(f"python({few}, {many})")):
         costs.append(instructions(long - short) / (many - few))
     return costs
+
+
+def crypto(node: MeasuringNode) -> Figures:
+    """Instructions of checking one signature over an image's message."""
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    message = CONTEXT + bytes(range(32))
+    key, signature = private.public_key().public_bytes_raw(), private.sign(message)
+    ticks = int(node.run(f"verify({key!r}, {message!r}, {signature!r})")[0])
+    return {"crypto.m4_insns_verify": round(instructions(ticks))}
 
 
 def stream_overhead(node: MeasuringNode) -> int:

@@ -11,6 +11,7 @@ import json
 import machine
 
 import hsx
+import hsxvm
 
 _COUNTER = const(0x40028018)  # noqa: F821  MicroPython's compiler knows `const`
 _SYSTICK = const(0xE000E010)  # noqa: F821
@@ -131,6 +132,12 @@ def python(few, many):
     for loop in (loop_of_32_bits, loop_of_small_ints):
         ticks = [quietly(ticks_of, loop, few), quietly(ticks_of, loop, many)]
         print(json.dumps([loop(few), ticks]))
+
+
+def verify(key, message, signature):
+    """Counts one check of a signature, a good one: a line of ticks."""
+    assert hsxvm.ed25519_verify(key, message, signature)
+    print(quietly(ticks_of, hsxvm.ed25519_verify, key, message, signature))
 
 
 def _grown(node, file, buf):

@@ -15,6 +15,7 @@ from measure.call_graph import CallGraph
 RESULT = Path("build/size.json")
 FOLDER = Path("build/measure")
 CORE = ("crc32", "float16", "loader", "task", "vm")
+CRYPTO = ("native/ed25519", "native/sha512", "monocypher")
 TARGETS: record.Targets = {
     "native.text": ("<=", 12_288),
     "native.static_ram": ("<=", 256),
@@ -32,10 +33,13 @@ def objects(build: Path) -> record.Figures:
     core = [find(f"native/{name}") for name in CORE]
     library = linker_map.pulled(core, linked, "libgcc.a(")
     binding = find("native/bindings/micropython")
+    crypto = [find(name) for name in CRYPTO]
+    needed = linker_map.pulled(crypto, linked, "libgcc.a(")
     figures: record.Figures = {
         "native.text": sum(linked[name].flash for name in [*core, *library]),
         "native.binding_text": linked[binding].flash,
-        "native.static_ram": sum(linked[name].ram for name in [*core, *library, binding]),
+        "native.crypto_text": sum(linked[name].flash for name in {*crypto, *needed} - {*library}),
+        "native.static_ram": sum(linked[name].ram for name in [*core, *library, binding, *crypto]),
         "frozen.bytes": linked[find("frozen_content")].flash,
     }
     for name, path in zip(CORE, core, strict=True):
@@ -45,28 +49,31 @@ def objects(build: Path) -> record.Figures:
 
 
 def stack(build: Path) -> tuple[record.Figures, list[list[str]]]:
-    """The deepest stack of the core, and a row for each of its functions: bytes of its own frame,
-    bytes with what it calls, and the calls that need them."""
-    files = [build / "native" / f"{name}.ci" for name in CORE]
-    files.append(build / "shared/libc/string0.ci")
+    """The deepest stack of the core, and of its check of signatures, and a row for each of its
+    functions: bytes of its own frame, bytes with what it calls, and the calls that need them."""
+    core = [build / "native" / f"{name}.ci" for name in CORE]
+    crypto = [build / f"{name}.ci" for name in CRYPTO]
+    files = [*core, *crypto, build / "shared/libc/string0.ci"]
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         sys.exit(f"no {missing[0]}: remove {build} and run 'make firmware'")
     graph = CallGraph(files)
-    own = CallGraph(files[:-1])
+    own = CallGraph([*core, *(path for path in crypto if path.parent.name == "native")])
+    verifying = CallGraph(crypto).frames
     rows = [["function", "frame", "in all", "deepest call"]]
-    figures: record.Figures = {"native.max_stack": 0}
+    figures: record.Figures = {"native.max_stack": 0, "native.crypto_stack": 0}
     for function in sorted(own.frames):
         chain = graph.deepest(function)
         depth = graph.depth(chain)
         if function.startswith("hsx_"):
-            figures["native.max_stack"] = max(figures["native.max_stack"], depth)
+            key = "native.crypto_stack" if function in verifying else "native.max_stack"
+            figures[key] = max(figures[key], depth)
         calls = " ".join(name.rpartition(":")[2] for name in chain[1:])
         row = [function.rpartition(":")[2], str(graph.frames[function]), str(depth), calls]
         rows.append(row)
-    unknown = graph.unknown()
+    unknown = graph.unknown(own.frames)
     if unknown:
-        rows.append(["unknown, counted as 0: " + " ".join(unknown)])
+        rows.append(["(no frame known)", "", "0", " ".join(unknown)])
     return figures, rows
 
 

@@ -32,6 +32,8 @@ if [ "$(cat $packages 2>/dev/null)" != "$now" ]; then
     echo "$now" >$packages
 fi
 
+sh tools/setup/monocypher.sh
+
 now=$(
     {
         echo pyproject.toml

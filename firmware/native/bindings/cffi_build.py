@@ -12,8 +12,11 @@ from cffi import FFI
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _NATIVE = os.path.dirname(_HERE)
-_SOURCES = ("crc32.c", "float16.c", "loader.c", "task.c", "vm.c")
-_HEADERS = ("hsxvm.h", "internal.h", "memory.h", "opcodes.h")
+_ROOT = os.path.dirname(os.path.dirname(_NATIVE))
+_CACHE = os.environ.get("CACHE") or os.path.join(_ROOT, ".cache")
+_MONOCYPHER = os.environ.get("MONOCYPHER_DIR") or os.path.join(_CACHE, "monocypher-4.0.3")
+_SOURCES = ("crc32.c", "ed25519.c", "float16.c", "loader.c", "sha512.c", "task.c", "vm.c")
+_HEADERS = ("ed25519.h", "hsxvm.h", "internal.h", "memory.h", "opcodes.h")
 _CDEF = """
     typedef struct { ...; } hsx_task_t;
     typedef struct { ...; } hsx_vm_t;
@@ -37,18 +40,25 @@ _CDEF = """
     int hsx_set(hsx_vm_t *vm, uint32_t pid, uint32_t which, uint32_t value);
     int hsx_read(const hsx_vm_t *vm, uint32_t pid, uint32_t addr, uint8_t *buf, size_t len);
     int hsx_write(hsx_vm_t *vm, uint32_t pid, uint32_t addr, const uint8_t *buf, size_t len);
+    bool hsx_ed25519_verify(
+        const uint8_t *key, size_t key_len, const uint8_t *message, size_t message_len,
+        const uint8_t *signature, size_t signature_len
+    );
     """
 
 
-def _builder(native: str) -> FFI:
-    """The build with the sources in the folder `native`."""
+def _builder(native: str, monocypher: str) -> FFI:
+    """The build with the sources in the folders `native` and `monocypher`."""
     builder = FFI()
     builder.cdef(_CDEF)
     builder.set_source(
         "hsxvm._core",
-        '#include "hsxvm.h"',
-        sources=[os.path.join(native, name) for name in _SOURCES],
-        include_dirs=[native],
+        '#include "ed25519.h"\n#include "hsxvm.h"',
+        sources=[
+            *(os.path.join(native, name) for name in _SOURCES),
+            os.path.join(monocypher, "monocypher.c"),
+        ],
+        include_dirs=[native, monocypher],
         depends=[os.path.join(native, name) for name in _HEADERS],
         extra_compile_args=["-O2"],
     )
@@ -56,12 +66,12 @@ def _builder(native: str) -> FFI:
 
 
 # setuptools wants paths relative to the project's root, where it runs.
-ffibuilder = _builder(os.path.relpath(_NATIVE))
+ffibuilder = _builder(os.path.relpath(_NATIVE), os.path.relpath(_MONOCYPHER))
 
 
 def _build_in_place() -> str:
-    build = os.path.join(os.path.dirname(os.path.dirname(_NATIVE)), "build", "cffi")
-    built = _builder(_NATIVE).compile(tmpdir=build)
+    build = os.path.join(_ROOT, "build", "cffi")
+    built = _builder(_NATIVE, _MONOCYPHER).compile(tmpdir=build)
     # The name that pip gives it, so that there is never an older one in front of a newer one.
     stable = [suffix for suffix in EXTENSION_SUFFIXES if "abi3" in suffix]
     target = os.path.join(_HERE, "_core" + (stable or EXTENSION_SUFFIXES)[0])

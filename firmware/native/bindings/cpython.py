@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Class VM over the compiled core: converts arguments and results, raises, and nothing else."""
+"""VM and ed25519_verify over the compiled core: converts arguments and results, raises errors,
+and nothing else."""
 
 from ._core import ffi, lib
 
@@ -28,6 +29,13 @@ def _checked(result: int) -> int:
     if result < 0:
         raise OSError(-result, "")
     return result
+
+
+def ed25519_verify(public_key, message, signature):
+    key = ffi.from_buffer("uint8_t[]", public_key)
+    text = ffi.from_buffer("uint8_t[]", message)
+    mark = ffi.from_buffer("uint8_t[]", signature)
+    return lib.hsx_ed25519_verify(key, len(key), text, len(text), mark, len(mark))
 
 
 class VM:
@@ -100,4 +108,5 @@ class VM:
         return lib.hsx_free(self._vm)
 
 
-__all__ = [name for name in dir() if name == "VM" or name.isupper() and name[0] != "_"]
+__all__ = ["VM", "ed25519_verify"]
+__all__ += [name for name in dir() if name.isupper() and name[0] != "_" and name != "VM"]

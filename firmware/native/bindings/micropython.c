@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Module `hsxvm` for MicroPython: class VM as hsxvm.pyi describes it. Converts arguments and
-// results, raises, and keeps the pool where the collector sees it; nothing else.
+// Module `hsxvm` for MicroPython: class VM and, where HSX_ED25519 is set, ed25519_verify, as
+// hsxvm.pyi describes them. Converts arguments and results, raises, and keeps the pool where the
+// collector sees it; nothing else.
 
 #include "py/obj.h"
 #include "py/runtime.h"
 
 #include "hsxvm.h"
+#if HSX_ED25519
+#include "ed25519.h"
+#endif
 
 typedef struct {
     mp_obj_base_t base;
@@ -218,9 +222,23 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &hsxvm_locals
 );
 
+#if HSX_ED25519
+static mp_obj_t hsxvm_ed25519_verify(mp_obj_t public_key, mp_obj_t message, mp_obj_t signature) {
+    mp_buffer_info_t key = bytes_of(public_key, MP_BUFFER_READ);
+    mp_buffer_info_t text = bytes_of(message, MP_BUFFER_READ);
+    mp_buffer_info_t mark = bytes_of(signature, MP_BUFFER_READ);
+    return mp_obj_new_bool(
+        hsx_ed25519_verify(key.buf, key.len, text.buf, text.len, mark.buf, mark.len));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_ed25519_verify_obj, hsxvm_ed25519_verify);
+#endif
+
 static const mp_rom_map_elem_t hsxvm_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hsxvm)},
     {MP_ROM_QSTR(MP_QSTR_VM), MP_ROM_PTR(&hsxvm_type)},
+    #if HSX_ED25519
+    {MP_ROM_QSTR(MP_QSTR_ed25519_verify), MP_ROM_PTR(&hsxvm_ed25519_verify_obj)},
+    #endif
     {MP_ROM_QSTR(MP_QSTR_OK), MP_ROM_INT(HSX_STOP_OK)},
     {MP_ROM_QSTR(MP_QSTR_SVC), MP_ROM_INT(HSX_STOP_SVC)},
     {MP_ROM_QSTR(MP_QSTR_BRK), MP_ROM_INT(HSX_STOP_BRK)},
