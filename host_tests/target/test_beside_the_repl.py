@@ -19,7 +19,7 @@ TALKER = an_image(
     name="talker",
 )
 SPINNER = an_image(SPIN, name="spinner")
-LARGE = an_image(*[SPIN] * 2500, rodata=bytes(range(250)), name="large")
+LARGE = an_image(*[SPIN] * 1900, rodata=bytes(range(250)), name="large")
 BROKEN = LARGE[:-1] + b"?"
 
 MANIFEST = b"""schema = 1
