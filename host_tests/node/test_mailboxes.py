@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from builders import Clock
+from hsx.node import mailbox
 from hsx.node import mailboxes as m
 from hsx.node.mailboxes import Mailboxes
 
@@ -92,7 +93,7 @@ class Machine(RuleBasedStateMachine):
         if not box.holders and not self.of(box):
             self.boxes = {key: one for key, one in self.boxes.items() if one is not box}
 
-    def chosen(self, data) -> tuple[tuple[int, int], Reader, m.Handle]:
+    def chosen(self, data) -> tuple[tuple[int, int], Reader, mailbox.Handle]:
         key = data.draw(st.sampled_from(sorted(self.handles)))
         real = self.real.find(*key)
         assert not isinstance(real, int)
@@ -134,7 +135,7 @@ class Machine(RuleBasedStateMachine):
         if box is None or more > self.room():
             assert bound == m.NO_DESCRIPTOR
             return
-        assert isinstance(bound, m.Mailbox)
+        assert isinstance(bound, mailbox.Mailbox)
         if capacity:
             box.capacity = capacity
             while box.used() > capacity:
@@ -144,6 +145,7 @@ class Machine(RuleBasedStateMachine):
             for one in self.of(box):
                 one.last = box.next - 1 if mode & FANOUT else -1
                 one.sender = one.overrun = False
+            self.reclaim(box)
         box.holders.add(pid)
 
     @precondition(lambda self: self.handles)
@@ -156,16 +158,16 @@ class Machine(RuleBasedStateMachine):
         box = handle.box
         handle.sender = True
         if not size:
-            assert status == m.OK
+            assert status == mailbox.OK
             return
         if size + 8 > box.capacity:
-            assert status == m.MSG_TOO_LARGE
+            assert status == mailbox.MSG_TOO_LARGE
             return
         self.reclaim(box)
         if box.used() + size + 8 > box.capacity and (not box.mode & FANOUT or box.mode & BLOCK):
-            assert status == m.WOULDBLOCK
+            assert status == mailbox.WOULDBLOCK
             return
-        assert status == m.OK
+        assert status == mailbox.OK
         while box.used() + size + 8 > box.capacity:
             self.drop_oldest(box)
         box.messages.append((box.next, message))
@@ -197,7 +199,7 @@ class Machine(RuleBasedStateMachine):
             expected = box.messages.pop(0)[1]
         if expected is not None:
             self.reclaim(box)
-        assert self.real.peek(real)[2] == len(expected or b"")
+        assert real.box.peek(real)[2] == len(expected or b"")
         got = self.real.receive(real)
         if expected is None:
             assert got is None
@@ -222,13 +224,13 @@ class Machine(RuleBasedStateMachine):
             handle.copies = None
             handle.overrun = False
             handle.last = handle.box.next - 1
-        assert status == m.OK
+        assert status == mailbox.OK
 
     @precondition(lambda self: self.handles)
     @rule(data=st.data())
     def close(self, data) -> None:
         key, handle, _ = self.chosen(data)
-        assert self.real.close(*key) == m.OK
+        assert self.real.close(*key) == mailbox.OK
         assert self.real.close(*key) == m.INVALID_HANDLE
         del self.handles[key]
         self.reclaim(handle.box)

@@ -116,7 +116,13 @@ def test_a_full_mailbox_would_block_and_that_is_told_once(bench, ran):
     found = ran((OPEN, "name"), *[(SEND, 4, "text", 8, 0, 0)] * 6)
     assert [status for status, _ in found[1:]] == [OK] * 4 + [WOULDBLOCK] * 2
     told = [data for kind, _, data in bench.events if kind == "mailbox_backpressure"]
-    data = {"policy": "single", "capacity": 64, "bytes_used": 64, "requested": 16}
+    data = {
+        "queue_depth": 4,
+        "policy": "single",
+        "capacity": 64,
+        "bytes_used": 64,
+        "requested": 16,
+    }
     assert told == [{"descriptor": 1, **data}]
 
 

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""The mailboxes of all tasks: named queues of messages (spec/svc_abi.md sections 4 and 5).
+"""The mailboxes of all tasks: who has which (spec/svc_abi.md sections 4 and 5).
 
-A mailbox lives as long as a task has a handle of it or has bound it; one with an owner goes with
-its owner. What tasks wait for, and their memory, is `svc_mailbox`'s. Statuses are those of the
-service calls. Nothing is reserved: memory is taken by what is there.
+`mailbox` is one of them. It lives as long as a task has a handle of it or has bound it; one with
+an owner goes with its owner. What tasks wait for, and their memory, is `svc_mailbox`'s. Statuses
+are those of the service calls. Nothing is reserved: memory is taken by what is there.
 """
 
 from micropython import const
 
-from .. import errors, ticks
+from .. import errors
 from ..errors import HsxError
 from ..image.metadata import mailbox_identity
+from .mailbox import DROPPED, FANOUT, OK, WOULDBLOCK, Handle, Mailbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,76 +22,16 @@ if TYPE_CHECKING:
     from .node import Node
     from .tasks import Task
 
-OK = const(0)
-WOULDBLOCK = const(1)
 INVALID_HANDLE = const(2)
 NO_DATA = const(3)
-MSG_TOO_LARGE = const(4)
 NO_DESCRIPTOR = const(5)
 TIMEOUT = const(7)
 INTERNAL_ERROR = const(0xFF)
 
-FANOUT = const(8)  # modes that mean something here
-_BLOCK = const(0x20)
-
-HEADER = const(8)  # bytes of a record in front of the message: length, flags, source PID, channel
-
 _DEFAULT = const(64)  # bytes of a queue, headers included
 _BOXES = const(16)
 _HANDLES = const(8)  # of a PID
-_TAPPED = const(20)  # messages a second that a tap copies
 _STDIO = ("svc:stdio.in", "svc:stdio.out", "svc:stdio.err")  # handles 1, 2, 3 of every task
-
-
-class Queue:
-    """Records, oldest first."""
-
-    def __init__(self) -> None:
-        self.records: "list[bytearray]" = []
-        self.used = 0  # bytes, headers included
-
-    def put(self, record: "bytearray") -> None:
-        self.records.append(record)
-        self.used += len(record)
-
-    def take(self) -> "bytearray":
-        record = self.records.pop(0)
-        self.used -= len(record)
-        return record
-
-
-class Mailbox(Queue):
-    """One queue and its name."""
-
-    def __init__(self, number: int, identity: "tuple[str, str, int]", capacity: int) -> None:
-        super().__init__()
-        self.number = number  # what BIND gives
-        self.identity = identity  # namespace, name, owner's PID or -1
-        self.capacity = capacity  # bytes, headers included
-        self.mode = 0
-        self.holders: "list[int]" = []  # PIDs that have bound it
-        self.told = False  # that it is full; until it has been empty
-
-
-class Tap(Queue):
-    """Copies for one handle; at most `_TAPPED` in a second."""
-
-    def __init__(self, now: int) -> None:
-        super().__init__()
-        self.since = now  # tick at which the second began
-        self.count = 0  # of copies in it
-
-
-class Handle:
-    """What one task has of a mailbox."""
-
-    def __init__(self, box: "Mailbox", position: int) -> None:
-        self.box = box
-        self.position = position  # in a fan-out queue: which record is next
-        self.sender = False  # sends, and holds nothing back that others have read
-        self.overrun = False  # records were dropped that it had not read
-        self.tap: "Tap | None" = None
-        self.value = -1  # OID of the value whose changes are sent through it; -1: none
 
 
 class Mailboxes:
@@ -131,7 +72,7 @@ class Mailboxes:
                 count += 1
                 grows += record.capacity or _DEFAULT
             elif record.capacity:
-                grows += (record.capacity - box.capacity) * self._copies(box)
+                grows += (record.capacity - box.capacity) * box.queues()
         if count > _BOXES - len(self._boxes) or grows > self._free():
             raise HsxError(errors.ENOSPC, "end", "no room for its mailboxes")
 
@@ -155,16 +96,11 @@ class Mailboxes:
         if isinstance(box, int):
             return box
         if capacity and capacity != box.capacity:
-            if (capacity - box.capacity) * self._copies(box) > self._free():
+            if (capacity - box.capacity) * box.queues() > self._free():
                 return self._refuse(pid, "descriptor_pool_full")
-            box.capacity = capacity
-            while box.used > capacity:
-                self._drop_oldest(box)
+            box.resize(capacity)
         if mode:
-            box.mode = mode
-            for handle in self._of(box):
-                handle.position = len(box.records) if mode & FANOUT else 0
-                handle.sender = handle.overrun = False
+            box.set_mode(mode)
         if pid not in box.holders:
             box.holders.append(pid)
         return box
@@ -185,7 +121,7 @@ class Mailboxes:
             if pid << 16 | number not in self._handles:
                 break
         self._last[pid] = number
-        self._handles[pid << 16 | number] = Handle(box, len(box.records))
+        self._handles[pid << 16 | number] = box.opened(len(box.records))
         return number
 
     def find(self, pid: int, number: int) -> "Handle | int":
@@ -199,7 +135,7 @@ class Mailboxes:
         box = self._box(pid, _STDIO[number - 1], 0, pid)
         if isinstance(box, int):
             return box
-        handle = Handle(box, 0)  # it has been there all the time
+        handle = box.opened(0)  # it has been there all the time
         self._handles[key] = handle
         return handle
 
@@ -218,8 +154,9 @@ class Mailboxes:
         else:
             del self._handles[key]
         box = handle.box
-        self._reclaim(box)
-        if not self._is_held(box):
+        box.handles.remove(handle)
+        box.reclaim()
+        if not box.holders and not box.handles:
             if box.records:
                 box.holders.append(pid)
             else:
@@ -229,17 +166,21 @@ class Mailboxes:
     def drop(self, pid: int) -> None:
         """Forgets a task: its handles, what it has bound, its own mailboxes with what others
         have of them, and that it waits."""
-        for key in [key for key in self._handles if key >> 16 == pid]:
-            del self._handles[key]
         for box in list(self._boxes.values()):
             if pid in box.holders:
                 box.holders.remove(pid)
             if box.identity[2] == pid:
-                for key in [key for key, handle in self._handles.items() if _is_of(handle, box)]:
-                    del self._handles[key]
                 box.holders.clear()
-            self._reclaim(box)
-            if not self._is_held(box):
+                box.handles.clear()
+        for key in list(self._handles):
+            handle = self._handles[key]
+            if handle is not None and key >> 16 == pid and handle in handle.box.handles:
+                handle.box.handles.remove(handle)
+            if key >> 16 == pid or (handle is not None and handle not in handle.box.handles):
+                del self._handles[key]
+        for box in list(self._boxes.values()):
+            box.reclaim()
+            if not box.holders and not box.handles:
                 del self._boxes[box.identity]
         self._last.pop(pid, 0)
         self._exhausted.discard(pid)
@@ -272,18 +213,7 @@ class Mailboxes:
 
     def _free(self) -> int:
         """Bytes of the room that no mailbox may take yet."""
-        return self._room - sum([box.capacity * self._copies(box) for box in self._boxes.values()])
-
-    def _copies(self, box: "Mailbox") -> int:
-        """How many queues of its capacity a mailbox has."""
-        return 1 + sum([handle.tap is not None for handle in self._of(box)])
-
-    def _of(self, box: "Mailbox") -> "list[Handle]":
-        """All handles of a mailbox."""
-        return [handle for handle in self._handles.values() if handle and handle.box is box]
-
-    def _is_held(self, box: "Mailbox") -> bool:
-        return bool(box.holders or self._of(box))
+        return self._room - sum([box.capacity * box.queues() for box in self._boxes.values()])
 
     # ---- use ----------------------------------------------------------------------------------
 
@@ -291,43 +221,25 @@ class Mailboxes:
         """Queues a record of `pid`; one without a message is none. OK, MSG_TOO_LARGE,
         WOULDBLOCK."""
         box = handle.box
-        handle.sender = True
-        size = len(record)
-        if size == HEADER:
-            return OK
-        if size > box.capacity:
-            return MSG_TOO_LARGE
-        fanout = box.mode & FANOUT
-        if fanout:
-            self._reclaim(box)
-        if size > box.capacity - box.used:
-            if not fanout or box.mode & _BLOCK:
-                self._tell_full(pid, box, size, "block" if fanout else "single")
-                return WOULDBLOCK
-            self._tell_overrun(pid, box)
-            while size > box.capacity - box.used:
-                self._drop_oldest(box)
-        box.put(record)
-        for other in self._of(box):
-            if other.tap is not None:
-                self._copy(other, other.tap, record)
-        return OK
+        status = box.send(handle, record, self._clock())
+        if status in (WOULDBLOCK, DROPPED) and not box.told and self._emit is not None:
+            kind = "mailbox_backpressure" if status == WOULDBLOCK else "mailbox_overrun"
+            box.told = True
+            data: "dict[str, Any]" = {"descriptor": box.number, "queue_depth": len(box.records)}
+            if status == WOULDBLOCK:
+                data["policy"] = "block" if box.mode & FANOUT else "single"
+                data["capacity"] = box.capacity
+                data["bytes_used"] = box.used
+                data["requested"] = len(record)
+            self._emit(kind, pid, data)
+        return OK if status == DROPPED else status
 
     def receive(self, handle: "Handle") -> "tuple[bytearray, bool] | None":
         """The next record of a handle and whether some before it were lost; None if there is
         none."""
         box = handle.box
-        queue = box if handle.tap is None else handle.tap
-        if queue is box and box.mode & FANOUT:
-            if handle.position >= len(box.records):
-                return None
-            record = box.records[handle.position]
-            handle.position += 1
-            handle.sender = False
-            self._reclaim(box)
-        elif queue.records:
-            record = queue.take()
-        else:
+        record = box.receive(handle)
+        if record is None:
             return None
         if not box.records:
             box.told = False
@@ -335,29 +247,17 @@ class Mailboxes:
         handle.overrun = False
         return record, overrun
 
-    def peek(self, handle: "Handle") -> "tuple[int, int, int]":
-        """(messages, bytes used, length of the next message or 0) of what the handle reads."""
-        box = handle.box
-        queue = box if handle.tap is None else handle.tap
-        at = handle.position if queue is box and box.mode & FANOUT else 0
-        length = len(queue.records[at]) - HEADER if at < len(queue.records) else 0
-        return len(queue.records), queue.used, length
-
     def tap(self, pid: int, handle: "Handle", enable: int) -> int:
         """Lets a handle read copies of what is sent from now on, or no longer. OK; NO_DESCRIPTOR:
         no room for the copies."""
         box = handle.box
         if not enable:
             if handle.tap is not None:
-                handle.tap = None
-                handle.overrun = False
-                handle.position = len(box.records)
+                box.end_tap(handle)
         elif handle.tap is None:
             if box.capacity > self._free():
                 return self._refuse(pid, "descriptor_pool_full")
-            handle.tap = Tap(self._clock())
-            handle.overrun = False
-            self._reclaim(box)
+            box.begin_tap(handle, self._clock())
         return OK
 
     def publish(self, pid: int, oid: int, record: "bytearray") -> None:
@@ -369,60 +269,6 @@ class Mailboxes:
             handle = self._handles[key]
             if key >> 16 == pid and handle and self.send(pid, handle, record) != OK:
                 self.close(pid, key & 0xFFFF)
-
-    def _copy(self, handle: "Handle", tap: "Tap", record: "bytearray") -> None:
-        now = self._clock()
-        if not 0 <= ticks.diff(now, tap.since) < 1000:
-            tap.since = now
-            tap.count = 0
-        if tap.count == _TAPPED:
-            handle.overrun = True
-            return
-        tap.count += 1
-        while tap.used + len(record) > handle.box.capacity:
-            tap.take()
-            handle.overrun = True
-        tap.put(record)
-
-    def _reclaim(self, box: "Mailbox") -> None:
-        """Forgets what all readers of a fan-out have read; without readers, nothing."""
-        if not box.mode & FANOUT:
-            return
-        handles = self._of(box)
-        while box.records:
-            ahead = -1  # how far the slowest reader is
-            for handle in handles:
-                if not handle.sender and handle.tap is None:
-                    ahead = handle.position if ahead < 0 else min(ahead, handle.position)
-            if ahead <= 0:
-                return
-            box.take()
-            for handle in handles:
-                if handle.position:
-                    handle.position -= 1
-
-    def _drop_oldest(self, box: "Mailbox") -> None:
-        box.take()
-        for handle in self._of(box):
-            if handle.position:
-                handle.position -= 1
-            elif box.mode & FANOUT and not handle.sender and handle.tap is None:
-                handle.overrun = True
-
-    def _tell_full(self, pid: int, box: "Mailbox", size: int, policy: str) -> None:
-        if box.told or self._emit is None:
-            return
-        box.told = True
-        data = {"descriptor": box.number, "policy": policy, "capacity": box.capacity}
-        data["bytes_used"] = box.used
-        data["requested"] = size
-        self._emit("mailbox_backpressure", pid, data)
-
-    def _tell_overrun(self, pid: int, box: "Mailbox") -> None:
-        if not box.told and self._emit is not None:
-            box.told = True
-            data = {"descriptor": box.number, "queue_depth": len(box.records)}
-            self._emit("mailbox_overrun", pid, data)
 
     # ---- what there is ------------------------------------------------------------------------
 
@@ -445,7 +291,7 @@ class Mailboxes:
                     "mode": box.mode,
                     "depth": len(box.records),
                     "bytes_used": box.used,
-                    "handles": len(self._of(box)),
+                    "handles": len(box.handles),
                 }
             )
         return found
@@ -456,10 +302,6 @@ def of(node: "Node") -> "Mailboxes":
     if node.mailboxes is None:
         node.mailboxes = Mailboxes(node.clock, node.emit)
     return node.mailboxes
-
-
-def _is_of(handle: "Handle | None", box: "Mailbox") -> bool:
-    return handle is not None and handle.box is box
 
 
 def _identity(target: str, caller: int) -> "tuple[str, str, int] | None":

@@ -16,6 +16,7 @@ from . import commands as c
 from . import mailboxes as m
 from . import svc_mailbox
 from . import tasks as t
+from .mailbox import HEADER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,17 +134,17 @@ def _call_async(svc: "Svc", task: "Task", oid: int) -> int:
     if status != c.OK:
         return status
     status = svc_mailbox.opened(svc, task, vm.get(pid, 3) & 0xFFFF)
-    if status != m.OK:
+    if status != c.OK:
         return c.ENOSPC if status == m.NO_DESCRIPTOR else c.EINVAL
     number = vm.get(pid, 1)
     status, result = invoke(svc, task, oid, token, _PUBLIC)
     record = svc_mailbox.record(pid, 0, 0, 4 if result is None else 8)
-    struct.pack_into("<HH", record, m.HEADER, oid, status)
+    struct.pack_into("<HH", record, HEADER, oid, status)
     if result is not None:
-        struct.pack_into("<I", record, m.HEADER + 4, result)
+        struct.pack_into("<I", record, HEADER + 4, result)
     boxes = m.of(svc.node)
     handle = boxes.find(pid, number)
-    if isinstance(handle, int) or boxes.send(pid, handle, record) != m.OK:
+    if isinstance(handle, int) or boxes.send(pid, handle, record) != c.OK:
         boxes.close(pid, number)
         return c.EFAIL
     svc_mailbox.wake(svc)

@@ -13,9 +13,11 @@ from .. import ticks
 from . import mailboxes as m
 from . import tasks as t
 from . import values as v
+from .mailbox import HEADER, OK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .mailbox import Handle
     from .svc import Svc
     from .tasks import Task
 
@@ -55,7 +57,7 @@ def _call(svc: "Svc", task: "Task", function: int) -> int:
         if isinstance(bound, int):
             return bound
         vm.set(pid, 1, bound.number)
-        return m.OK
+        return OK
     if function == _CLOSE:
         return boxes.close(pid, first)
     if not _SEND <= function <= _TAP:
@@ -69,11 +71,11 @@ def _call(svc: "Svc", task: "Task", function: int) -> int:
         return _receive(svc, task, handle)
     if function == _TAP:
         return boxes.tap(pid, handle, vm.get(pid, 2) & 1)
-    depth, used, length = boxes.peek(handle)
+    depth, used, length = handle.box.peek(handle)
     vm.set(pid, 1, depth)
     vm.set(pid, 2, used)
     vm.set(pid, 3, length)
-    return m.OK
+    return OK
 
 
 def opened(svc: "Svc", task: "Task", addr: int) -> int:
@@ -82,38 +84,38 @@ def opened(svc: "Svc", task: "Task", addr: int) -> int:
     if number < 0:
         return -number
     svc.vm.set(task.pid, 1, number)
-    return m.OK
+    return OK
 
 
 def record(pid: int, flags: int, channel: int, message: int) -> "bytearray":
     """A record of task `pid` with room for a message of so many bytes."""
-    made = bytearray(m.HEADER + message)
+    made = bytearray(HEADER + message)
     struct.pack_into("<HHHH", made, 0, message, flags, pid, channel)
     return made
 
 
-def _send(svc: "Svc", task: "Task", handle: "m.Handle") -> int:
+def _send(svc: "Svc", task: "Task", handle: "Handle") -> int:
     vm = svc.vm
     pid = task.pid
     size = vm.get(pid, 3) & 0xFFFF
-    largest = max(handle.box.capacity - m.HEADER, 0)
+    largest = max(handle.box.capacity - HEADER, 0)
     # One byte more than fits is enough to see that it does not.
     made = record(pid, vm.get(pid, 4) & 0xFFFF, vm.get(pid, 5) & 0xFFFF, min(size, largest + 1))
-    got = vm.read(pid, vm.get(pid, 2), memoryview(made)[m.HEADER :])
-    if got < len(made) - m.HEADER:  # the memory ends before
-        made = made[: m.HEADER + got]
+    got = vm.read(pid, vm.get(pid, 2), memoryview(made)[HEADER:])
+    if got < len(made) - HEADER:  # the memory ends before
+        made = made[: HEADER + got]
         struct.pack_into("<H", made, 0, got)
     status = m.of(svc.node).send(pid, handle, made)
-    if status == m.OK:
+    if status == OK:
         vm.set(pid, 1, got)
         wake(svc)
     return status
 
 
-def _receive(svc: "Svc", task: "Task", handle: "m.Handle") -> int:
+def _receive(svc: "Svc", task: "Task", handle: "Handle") -> int:
     """RECV; the task may wait then."""
     if _take(svc, task, handle):
-        return m.OK
+        return OK
     timeout = svc.vm.get(task.pid, 4) & 0xFFFF
     if not timeout:
         svc.vm.set(task.pid, 1, 0)
@@ -124,10 +126,10 @@ def _receive(svc: "Svc", task: "Task", handle: "m.Handle") -> int:
         waiting.append(task)
     task.state = t.WAITING
     task.wake = t.NEVER if timeout == _FOR_EVER else ticks.add(svc.node.clock(), timeout)
-    return m.OK
+    return OK
 
 
-def _take(svc: "Svc", task: "Task", handle: "m.Handle") -> bool:
+def _take(svc: "Svc", task: "Task", handle: "Handle") -> bool:
     """Gives the task its next message, if there is one."""
     vm = svc.vm
     pid = task.pid
@@ -137,10 +139,10 @@ def _take(svc: "Svc", task: "Task", handle: "m.Handle") -> bool:
     made, overrun = taken
     length, flags, source, channel = struct.unpack_from("<HHHH", made, 0)
     length = min(length, vm.get(pid, 3) & 0xFFFF)
-    vm.write(pid, vm.get(pid, 2), memoryview(made)[m.HEADER : m.HEADER + length])
+    vm.write(pid, vm.get(pid, 2), memoryview(made)[HEADER : HEADER + length])
     if overrun:
         flags |= _OVERRUN
-    _answer(svc, task, m.OK, length, flags, channel, source)
+    _answer(svc, task, OK, length, flags, channel, source)
     return True
 
 
@@ -172,7 +174,7 @@ def subscribe(svc: "Svc", task: "Task", oid: int) -> int:
     if not svc.values.has(task.pid, oid):
         return v.ENOENT
     status = opened(svc, task, svc.vm.get(task.pid, 2) & 0xFFFF)
-    if status != m.OK:
+    if status != OK:
         return v.ENOSPC if status == m.NO_DESCRIPTOR else v.EINVAL
     handle = m.of(svc.node).find(task.pid, svc.vm.get(task.pid, 1))
     if not isinstance(handle, int):
@@ -184,7 +186,7 @@ def subscribe(svc: "Svc", task: "Task", oid: int) -> int:
 def publish(svc: "Svc", pid: int, oid: int, old: int, new: int) -> None:
     """Sends the change of a value to its subscribers: OID, old bits, new bits."""
     made = record(pid, 0, 0, 6)
-    struct.pack_into("<HHH", made, m.HEADER, oid, old, new)
+    struct.pack_into("<HHH", made, HEADER, oid, old, new)
     m.of(svc.node).publish(pid, oid, made)
     wake(svc)
 
@@ -202,7 +204,7 @@ def wake(svc: "Svc") -> None:
         if isinstance(handle, int):
             _go_on(svc, task, handle)
         elif _take(svc, task, handle):
-            _go_on(svc, task, m.OK)
+            _go_on(svc, task, OK)
 
 
 def expired(svc: "Svc", task: "Task") -> None:
