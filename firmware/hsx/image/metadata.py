@@ -225,6 +225,14 @@ def stack_hint(payload: "memoryview") -> int:
     return payload[_INFO_STACK] << 8 | payload[_INFO_STACK + 1]
 
 
+def _is_number(text: str) -> bool:
+    """ASCII digits only: CPython's isdigit() knows some that int() does not take."""
+    for char in text:  # noqa: SIM110  any() with a generator allocates
+        if not "0" <= char <= "9":
+            return False
+    return bool(text)
+
+
 def mailbox_identity(target: str) -> tuple:
     """(namespace, name, owner) that a target of the loading task stands for.
 
@@ -245,5 +253,5 @@ def mailbox_identity(target: str) -> tuple:
         pid = name[sign + 1 :] if sign >= 0 and space != "shared" else ""
         name = name[:sign] if sign >= 0 else name
     if pid:
-        owner = int(pid) if pid.isdigit() else pid
+        owner = int(pid) if _is_number(pid) else pid
     return (space, "" if space == "pid" else name, owner)
