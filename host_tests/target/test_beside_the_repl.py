@@ -19,7 +19,7 @@ TALKER = an_image(
     name="talker",
 )
 SPINNER = an_image(SPIN, name="spinner")
-LARGE = an_image(*[SPIN] * 1900, rodata=bytes(range(250)), name="large")
+LARGE = an_image(*[SPIN] * 1000, rodata=bytes(range(250)), name="large")
 BROKEN = LARGE[:-1] + b"?"
 
 MANIFEST = b"""schema = 1
@@ -139,6 +139,7 @@ def test_a_thousand_interrupts_at_random_moments_leave_the_node_whole(port, conn
         if n % 20 == 19:
             agree, memory, _ = eval(repl.run("print(whole())"))
             assert (agree, memory) == (True, pool), (n, code)
+        if n % 5 == 4:  # five loaded apps that nobody could kill any more fit beside the others
             assert repl.run("print(tidy())") == free, (n, code)
     grown = (
         "a = hsx.runtime().node.vm.get(2, 20); t = time.ticks_ms()\n"
