@@ -29,7 +29,7 @@ class Console:
     """Writes events and apps' text to a stream, one voice at a time.
 
     Text of an app carries its instance name at each line's start. `quiet`: event types that are
-    not written (the ring keeps them).
+    not written (the log keeps them).
     """
 
     def __init__(self, stream: "Stream", quiet: "tuple[str, ...]" = ()) -> None:

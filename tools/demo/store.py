@@ -6,10 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hsx.store.file_region import FileRegion
-from hsx.store.layout import layout_of
-from hsx.store.staging import StagingRecord
 from hsxctl.simulate.qemu import QemuNode
+from hsxctl.store_file import StoreFile
 
 from .screen import Event, Screen, Watch, event_of, run, text_of
 
@@ -17,17 +15,6 @@ SOURCES = Path("tools/demo/apps")
 UPDATE = Path("tools/demo/updates/hello.mvasm")
 ATTEMPTS = 3  # what a node gives a set on trial
 _STAGED = 8192  # bytes of some 30,000 that are in place when the power is cut
-
-
-def staged(fram: Path) -> int:
-    """Bytes of the set on its way that the staging record of a FRAM file calls in place."""
-    region = FileRegion(str(fram), read_only=True)
-    try:
-        record = StagingRecord(layout_of(region.size).regions(region)[1])
-        record.open()
-        return record.progress
-    finally:
-        region.close()
 
 
 class Life:
@@ -149,14 +136,14 @@ class Story:
                 stderr=subprocess.DEVNULL,
             )
             try:
-                while staged(self._fram) < _STAGED and not life.watch.late:
+                while StoreFile(self._fram).record.progress < _STAGED and not life.watch.late:
                     pass
                 life.node.kill()
             finally:
                 asking.kill()
                 asking.wait()
             self._screen.say("the power is cut", "bold red")
-        there = staged(self._fram)
+        there = StoreFile(self._fram).record.progress
         self._screen.say(f"{there} bytes of the update are in place")
         self._expect(_STAGED <= there < 3 * _STAGED, "a power cut in the middle of the update")
         run(self._screen, "fram", "check", self._fram)

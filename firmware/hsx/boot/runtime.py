@@ -10,7 +10,7 @@ import time
 
 from micropython import const
 
-from .. import errors, ticks
+from .. import ticks
 from ..errors import EBUSY, EINVAL, ENODEV, HsxError
 from ..service.session import Session
 from . import lock
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _PERIOD = const(10)  # ms between polls
 _SLICE = const(5)  # ms that a job may take of one poll
 _BUF = const(256)  # bytes that the REPL reads of a file at a time
-_SOURCE_FILE = const(4)  # SOURCES.index("file") of store.bank
 _FORSAKEN = const(3000)  # ms without a step after which a REPL load is given up (P-41)
 
 
@@ -184,9 +183,7 @@ class Runtime:
             source = "FRAM" if job.result else "SD"
             self.events.emit("boot", 0, {"state": "over", "source": source})
         if job.error is not None and not job.awaited:
-            data = {"source": "FRAM", "code": errors.name(job.error.errno)}
-            data["detail"] = getattr(job.error, "detail", "error of the medium")
-            self.events.emit("warning", 0, data)
+            self.events.warn("FRAM", job.error)
 
     def _change(self, steps: "Generator[None, None, bool]") -> bool:
         """A job that the REPL asked for and waits for."""
@@ -222,6 +219,7 @@ class Runtime:
 
     def _describe(self, path: str, options: "dict[str, Any]", buf: "memoryview") -> "Image":
         from ..service.provisioning import describe
+        from ..store.bank import SOURCES
 
         with open(path, "rb") as file:
             image = describe(self.node, file.readinto, path, buf, options.get("version", ""))
@@ -230,7 +228,7 @@ class Runtime:
                 raise HsxError(EINVAL, "begin", "unknown option " + key)
             if key != "version":
                 setattr(image, key, options[key])
-        image.source = _SOURCE_FILE
+        image.source = SOURCES.index("file")
         return image
 
     def _begin(

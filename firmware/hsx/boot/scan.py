@@ -5,14 +5,12 @@ An image that is refused is reported and the next one follows (P-64); no app sta
 have been looked at. The work is cut into steps of one chunk, so that polls stay short.
 """
 
-from .. import errors
 from ..errors import ENODEV, HsxError
 from ..service.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from ..contracts import Clock
     from ..image.manifest import Entry
@@ -32,7 +30,6 @@ class Scan:
         self._events = events
         self._clock = clock
         self._buf = buf
-        self._pids: "list[int]" = []
 
     def mount(self) -> None:
         """Makes the files of a card readable without loading any; no card is no error."""
@@ -50,30 +47,31 @@ class Scan:
     def run(self) -> "Iterator[None]":
         """Scans, one chunk a step."""
         card = self._card
-        self._pids.clear()
         self._events.emit("scan", 0, {"source": card.name, "state": "started"})
         try:
             card.mount()
             entries = card.entries()
         except OSError as error:
-            self._warn(card.name, error)
+            line = getattr(error, "offset", -1)
+            more = {"line": line} if line >= 0 else {}
+            self._events.warn(card.name, error, **more)
             entries = []
         yield
+        pids: "list[int]" = []
         for entry in entries:
-            for _ in self._load(entry):
-                yield
-        for pid in self._pids:
+            yield from self._load(entry, pids)
+        for pid in pids:
             self._node.start(pid)
         data = {"source": card.name, "state": "done", "listed": len(entries)}
-        data["started"] = len(self._pids)
+        data["started"] = len(pids)
         self._events.emit("scan", 0, data)
 
-    def _load(self, entry: "Entry") -> "Iterator[None]":
+    def _load(self, entry: "Entry", pids: "list[int]") -> "Iterator[None]":
         name = self._card.name + ":" + entry.file
         try:
             file, size = self._card.open(entry.file)
         except OSError as error:
-            self._warn(name, error)
+            self._events.warn(name, error)
             return
         try:
             session = Session(
@@ -93,16 +91,8 @@ class Scan:
             )
             while session.step():
                 yield
-            self._pids.append(session.pid)
+            pids.append(session.pid)
         except OSError:
             pass  # the session has told it
         finally:
             file.close()
-
-    def _warn(self, source: str, error: "OSError") -> None:
-        data: "dict[str, Any]" = {"source": source, "code": errors.name(error.errno)}
-        data["detail"] = getattr(error, "detail", "read error of the medium")
-        line = getattr(error, "offset", -1)
-        if line >= 0:
-            data["line"] = line
-        self._events.emit("warning", 0, data)

@@ -5,7 +5,7 @@ import time
 
 from micropython import const
 
-from .. import errors, native, ticks
+from .. import native, ticks
 from ..console import Console
 from ..node.node import Node
 from ..service.events import Events
@@ -56,7 +56,5 @@ def _provisioning(
 
         return Provisioning(node, events, now, Store(medium, events.emit), chunk)
     except OSError as error:
-        data = {"source": "FRAM", "code": errors.name(error.errno)}
-        data["detail"] = getattr(error, "detail", "the part does not answer")
-        events.emit("warning", 0, data)
+        events.warn("FRAM", error)
         return None

@@ -140,10 +140,9 @@ class _Writer:
         self.byte(value)
 
     def text(self, text: str) -> None:
-        for place in range(len(_WORDS)):
-            if _WORDS[place] == text:
-                self.byte(_WORD | place)
-                return
+        if text in _WORDS:
+            self.byte(_WORD | _WORDS.index(text))
+            return
         raw = text.encode()
         size = len(raw)
         if size > _TEXT_MAX:

@@ -6,6 +6,7 @@ An event is the tuple (seq, ts, type, pid, data): seq counts from 1 and never re
 takes some 40 bytes (`link.messages`); the oldest give way to a new one.
 """
 
+from .. import errors
 from ..errors import EINVAL, ENOENT, HsxError
 from ..link.messages import MAX_EVENT, pack_event, unpack_event
 
@@ -56,6 +57,13 @@ class Events:
         self.seq += 1
         if self._sink is not None:
             self._sink((self.seq, ts, kind, pid, data))
+
+    def warn(self, source: str, error: OSError, **more: "Any") -> None:
+        """A `warning` that tells an error; what carries no detail came from a medium."""
+        more["source"] = source
+        more["code"] = errors.name(error.errno)
+        more["detail"] = getattr(error, "detail", "error of the medium")
+        self.emit("warning", 0, more)
 
     def since(self, seq: int) -> "list[Event]":
         """The events newer than `seq` that the log still holds, oldest first."""

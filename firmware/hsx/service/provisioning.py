@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Provisioning: the set of images that the node keeps, and the tasks that run it.
 
-A set is staged beside the one that runs (`stage`, `write`, `end`), made the active one
+A set is staged beside the one that runs (`stage`, `Staging.write`, `end`), made the active one
 (`activate`) and then on trial until it is confirmed, by a person or after a quiet time. What does
 not start, faults while on trial or uses up its attempts gives way to the set before it. All
 decisions about banks are those of `store.commit`; here they meet tasks and events.
@@ -95,8 +95,8 @@ class Provisioning:
         self._store = store
         self._confirm_ms = confirm_ms
         self._tasks = SetTasks(node, events, clock, chunk)
-        self._on_trial = False  # whether that set is
-        self._since = 0  # tick of its start
+        self._on_trial = False  # whether the set that runs is
+        self._since = 0  # tick at which it started
         self._staging: "Staging | None" = None
 
     @property
@@ -114,12 +114,14 @@ class Provisioning:
         for left in range(_TRIES - 1, -1, -1):
             try:
                 if not store.open():
-                    self._warn(HsxError(ENODEV, "boot", "there is no store: format it"))
+                    self._events.warn(
+                        "FRAM", HsxError(ENODEV, "boot", "there is no store: format it")
+                    )
                     return False
                 break
             except OSError as error:
                 if not left or error.errno not in (EIO, ENODEV):
-                    self._warn(error)
+                    self._events.warn("FRAM", error)
                     return False
                 yield
         self._node.saved = store.values
@@ -127,7 +129,7 @@ class Provisioning:
         try:
             after = store.commit.choose(hard)
         except OSError as error:
-            self._warn(error)
+            self._events.warn("FRAM", error)
             return False
         if after != before:
             self._tell_rollback(before, after, "attempts used up")
@@ -147,7 +149,7 @@ class Provisioning:
                 try:
                     self.confirm()
                 except OSError as error:
-                    self._warn(error)
+                    self._events.warn("FRAM", error)
         self._store.poll(now)
         return None
 
@@ -156,7 +158,7 @@ class Provisioning:
         try:
             self._store.close()
         except OSError as error:
-            self._warn(error)
+            self._events.warn("FRAM", error)
 
     # ---- staging ------------------------------------------------------------------------------
 
@@ -278,7 +280,7 @@ class Provisioning:
             bank = yield from store.commit.run(wanted, self._load)
         except OSError as error:
             self._tasks.stop()
-            self._warn(error)
+            self._events.warn("FRAM", error)
             return False
         if bank != wanted:
             self._tell_rollback(wanted, bank, "set does not start")
@@ -312,8 +314,3 @@ class Provisioning:
     def _failed(self, error: OSError, where: str) -> None:
         code, detail = errors.name(error.errno), getattr(error, "detail", "error of the medium")
         self._tell("provisioning.error", "FAILED", code=code, where=where, detail=detail)
-
-    def _warn(self, error: OSError) -> None:
-        data = {"source": "FRAM", "code": errors.name(error.errno)}
-        data["detail"] = getattr(error, "detail", "error of the medium")
-        self._events.emit("warning", 0, data)
