@@ -10,7 +10,7 @@ import time
 
 from micropython import const
 
-from .. import ticks
+from .. import native, ticks
 from ..errors import EBUSY, EINVAL, ENODEV, HsxError
 from ..service.session import Session
 from . import lock
@@ -116,6 +116,7 @@ class Runtime:
             except BaseException:
                 lock.run(session.abort)
                 raise
+            native.settle()  # what the image needed may have come with it
             return session.pid
 
     @property
@@ -191,6 +192,7 @@ class Runtime:
         lock.run(self._take, job)
         while not job.done:
             lock.run(self._poll)
+        native.settle()
         if job.error is not None:
             raise job.error
         return job.result
