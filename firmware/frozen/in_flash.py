@@ -31,6 +31,7 @@ _NAMES = re.compile(
 )
 _FILE = re.compile(r"^// - frozen file name: (\S+)$", re.MULTILINE)
 _LINE = re.compile(r"^    ((?:0x[0-9a-f]{2},)+) // (\S+)(?: (.*))?$", re.MULTILINE)
+_NO_OPS = ("names:", "code")  # what the prelude's lines say of themselves
 _CLASS_HEAD = ("LOAD_NAME '__name__'", "STORE_NAME '__module__'")
 _CLASS_HEAD_SIZE = 4  # with __qualname__ and its text
 
@@ -135,10 +136,9 @@ def read(text: str) -> tuple[list[str], dict[str, Function]]:
             Op(bytes(int(byte, 16) for byte in code.split(",")[:-1]), op, argument)
             for code, op, argument in _LINE.findall(body)
         ]
-        info = next(n for n, op in enumerate(lines) if (op.name, op.argument) == ("code", "info"))
-        found[name] = Function(
-            name, file, lines[0].code, lines[info + 1 :], children.get(name, []), names[file]
-        )
+        prelude, *rest = lines
+        ops = [op for op in rest if op.name not in _NO_OPS]
+        found[name] = Function(name, file, prelude.code, ops, children.get(name, []), names[file])
     return files, found
 
 
