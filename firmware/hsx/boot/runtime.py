@@ -12,7 +12,6 @@ from micropython import const
 
 from .. import ticks
 from ..errors import EBUSY, EINVAL, ENODEV, HsxError
-from ..service.session import Session
 from . import lock
 from .job import Job
 
@@ -21,51 +20,40 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from typing import Any
 
-    from ..contracts import Board, Clock, TimerHandle
-    from ..node.node import Node
-    from ..service.events import Events
+    from ..contracts import Board, ReadInto, TimerHandle
+    from ..service.loads import Loads
     from ..service.provisioning import Provisioning
+    from ..service.session import Session
     from ..store.bank import Image
     from .scan import Scan
 
 _PERIOD = const(10)  # ms between polls
 _SLICE = const(5)  # ms that a job may take of one poll
 _BUF = const(256)  # bytes that the REPL reads of a file at a time
-_FORSAKEN = const(3000)  # ms without a step after which a REPL load is given up (P-41)
 
 
 class Runtime:
-    """Made by `wiring.build`. `provisioning`: None for a board without a store. `chunk`: the
-    buffer of loads from the REPL."""
+    """Made by `wiring.build`. `service`: a Provisioning, or Loads for a board without a store.
+    `chunk`: the buffer of loads from the REPL."""
 
     def __init__(
-        self,
-        board: "Board",
-        clock: "Clock",
-        node: "Node",
-        events: "Events",
-        scan: "Scan",
-        provisioning: "Provisioning | None",
-        chunk: "memoryview",
+        self, board: "Board", service: "Loads", scan: "Scan", chunk: "memoryview"
     ) -> None:
         self._board = board
-        self._clock = clock
+        self._clock = service.clock
         self._scan = scan
         self._chunk = chunk
         self._timer: "TimerHandle | None" = None
         self._booted = False
         self._job: "Job | None" = None
         self._session: "Session | None" = None  # the load that the REPL asked for
-        self.node = node
-        self.events = events
-        self._provisioning = provisioning
+        self.node = service.node
+        self.events = service.events
+        self.service = service
 
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them."""
-        steps = None
-        if self._provisioning is not None:
-            steps = self._provisioning.boot(self._board.hard_reset())
-        self._job = Job(self._or_scan(steps))
+        self._job = Job(self._or_scan(self.service.boot(self._board.hard_reset())))
         self._timer = self._board.timer(_PERIOD, self._tick)
 
     def stop(self) -> None:
@@ -74,8 +62,7 @@ class Runtime:
             self._timer.deinit()
             self._timer = None
         self.node.stop()
-        if self._provisioning is not None:
-            self._provisioning.close()
+        self.service.close()
 
     def booted(self) -> bool:
         """Whether the boot is over: what is to run runs."""
@@ -92,16 +79,12 @@ class Runtime:
                     break
             if job.done:
                 self._end(job)
-        elif self._provisioning is not None:
-            steps = self._provisioning.poll(now)
+        else:
+            steps = self.service.poll(now)
             if steps is not None:
                 self._job = Job(self._or_scan(steps))
         if not self._booted:
             return 0
-        session = self._session
-        if session is not None and ticks.diff(now, session.touched) > _FORSAKEN:
-            session.abort()
-            self._session = None
         return self.node.poll(now)
 
     def load(self, path: str, **options: "Any") -> int:
@@ -109,9 +92,9 @@ class Runtime:
         OSError; then nothing is left of it. Ctrl-C gives the load up."""
         with open(path, "rb") as file:
             size = os.stat(path)[6]
-            session = lock.run(self._begin, file.readinto, path, size, options)
+            session = lock.run(self._begin, path, size, options)
             try:
-                while lock.run(self._advance, session):
+                while lock.run(self._advance, session, file.readinto):
                     pass
             except BaseException:
                 lock.run(session.abort)
@@ -121,9 +104,10 @@ class Runtime:
     @property
     def provisioning(self) -> "Provisioning":
         """The keeper of the set. ENODEV for a board without a store."""
-        if self._provisioning is None:
+        service: "Any" = self.service
+        if not service.KEEPS_SETS:
             raise HsxError(ENODEV, "begin", "the board has no store")
-        return self._provisioning
+        return service
 
     def persist(
         self, items: "tuple[str | int, ...]", only: bool, options: "dict[str, Any]"
@@ -149,7 +133,7 @@ class Runtime:
                         break  # the file became shorter: the read-back refuses it
                     lock.run(staging.write, index, at, buf[:got])
                     at += got
-        self._steps(self.provisioning.end(staging))
+        self._steps(self.provisioning.end_staging(staging))
 
     def activate(self) -> bool:
         """Runs the staged set; whether a set runs now. Raises as Provisioning.activate."""
@@ -222,7 +206,8 @@ class Runtime:
         from ..store.bank import SOURCES
 
         with open(path, "rb") as file:
-            image = describe(self.node, file.readinto, path, buf, options.get("version", ""))
+            version = options.get("version", "")
+            image = describe(self.service.policy, file.readinto, path, buf, version)
         for key in options:
             if key not in ("priority", "quantum", "stack", "version"):
                 raise HsxError(EINVAL, "begin", "unknown option " + key)
@@ -231,28 +216,15 @@ class Runtime:
         image.source = SOURCES.index("file")
         return image
 
-    def _begin(
-        self, readinto: "Any", path: str, size: int, options: "dict[str, Any]"
-    ) -> "Session":
+    def _begin(self, path: str, size: int, options: "dict[str, Any]") -> "Session":
         if self._session is not None:
             # There is one REPL: a load that is still open was left by a Ctrl-C.
             self._session.abort()
-            self._session = None
-        self._session = Session(
-            self.node,
-            self.events,
-            self._clock,
-            readinto,
-            self._chunk,
-            path,
-            size,
-            label=path,
-            **options,
-        )
+        self._session = self.service.begin(path, size, label=path, **options)
         return self._session
 
-    def _advance(self, session: "Session") -> bool:
-        if session.step():
+    def _advance(self, session: "Session", readinto: "ReadInto") -> bool:
+        if session.step(readinto, self._chunk):
             return True
         self.node.start(session.pid)
         return False

@@ -6,29 +6,23 @@ have been looked at. The work is cut into steps of one chunk, so that polls stay
 """
 
 from ..errors import ENODEV, HsxError
-from ..service.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..contracts import Clock
     from ..image.manifest import Entry
-    from ..node.node import Node
-    from ..service.events import Events
+    from ..service.loads import Loads
     from ..transport.sdcard import SdCard
 
 
 class Scan:
-    """Scans one card into `node`; `buf` is the chunk."""
+    """Scans one card into the node of `loads`; `buf` is the chunk."""
 
-    def __init__(
-        self, card: "SdCard", node: "Node", events: "Events", clock: "Clock", buf: "memoryview"
-    ) -> None:
+    def __init__(self, card: "SdCard", loads: "Loads", buf: "memoryview") -> None:
         self._card = card
-        self._node = node
-        self._events = events
-        self._clock = clock
+        self._loads = loads
+        self._events = loads.events
         self._buf = buf
 
     def mount(self) -> None:
@@ -61,7 +55,7 @@ class Scan:
         for entry in entries:
             yield from self._load(entry, pids)
         for pid in pids:
-            self._node.start(pid)
+            self._loads.node.start(pid)
         data = {"source": card.name, "state": "done", "listed": len(entries)}
         data["started"] = len(pids)
         self._events.emit("scan", 0, data)
@@ -74,12 +68,7 @@ class Scan:
             self._events.warn(name, error)
             return
         try:
-            session = Session(
-                self._node,
-                self._events,
-                self._clock,
-                file.readinto,
-                self._buf,
+            session = self._loads.begin(
                 name,
                 size,
                 entry.version,
@@ -89,7 +78,7 @@ class Scan:
                 stack=entry.stack,
                 sha256=entry.sha256,
             )
-            while session.step():
+            while session.step(file.readinto, self._buf):
                 yield
             pids.append(session.pid)
         except OSError:

@@ -12,7 +12,7 @@ import json
 import struct
 
 from . import signature
-from .header import HEADER_V1, HEADER_V2
+from .header import HEADER_V1, HEADER_V2, parse
 from .metadata import Command, Info, Mailbox, Value
 
 TYPE_CHECKING = False
@@ -237,6 +237,6 @@ def signed(image: bytes, key: bytes, sign: "Callable[[bytes], bytes]") -> bytes:
     key_id = key[: signature.KEY_ID]
     whole, at = _with_entry(image, key_id + bytes(signature.SIZE - signature.KEY_ID))
     digest = signature.ImageDigest()
-    digest.begin(whole[:HEADER_V2])
+    digest.begin(parse(whole), memoryview(whole))
     digest.update(HEADER_V2, memoryview(whole)[HEADER_V2:], (at, len(whole)))
     return seal(whole[:at] + key_id + sign(digest.message()))
