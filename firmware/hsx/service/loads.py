@@ -7,7 +7,7 @@ one that nobody steps ends by itself. Several may be on their way at once, each 
 
 from micropython import const
 
-from ..errors import EBUSY, ESRCH, HsxError
+from ..errors import EBUSY, ENODEV, ESRCH, HsxError
 from ..node import tasks as t
 from .session import Session
 
@@ -47,6 +47,8 @@ class Loads:
         self.total_ms = total_ms
         self._sessions: "list[Session]" = []
         self._failed: "list[Session]" = []
+        self._work: "Generator[None, None, bool] | None" = None
+        self.transfer: "Any" = None  # the service.transfer.Transfer that is on its way
 
     def begin(
         self,
@@ -113,11 +115,29 @@ class Loads:
     def poll(self, now: int) -> "Generator[None, None, bool] | None":
         """Ends the loads that have stood still for too long. Work that is due and takes longer
         than a poll may, in steps, or None."""
+        work = self._work
+        self._work = None
         at = len(self._sessions)
         while at:
             at -= 1
             self._sessions[at].poll(now)
-        return None
+        return work
+
+    def want(self, work: "Generator[None, None, bool]") -> None:
+        """Has a change of what runs done by the polls. EBUSY while another one waits."""
+        if self._work is not None:
+            raise HsxError(EBUSY, "commit", "the set that runs is being changed")
+        self._work = work
+
+    def wanting(self) -> bool:
+        """Whether a change of what runs waits."""
+        return self._work is not None
+
+    def keeper(self) -> "Any":
+        """The Provisioning that this is. ENODEV on a board without a store."""
+        if not self.KEEPS_SETS:
+            raise HsxError(ENODEV, "begin", "the board has no store")
+        return self
 
     def free(self, app: str) -> None:
         """Ends the tasks of an app, so that another image of it can take their place. EBUSY

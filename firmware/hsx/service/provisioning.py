@@ -15,13 +15,15 @@ import hashlib
 from micropython import const
 
 from .. import errors, ticks
-from ..errors import EBADMSG, EBUSY, EIO, ENODEV, HsxError
+from ..errors import EBADMSG, EBUSY, EIO, ENODEV, ENOENT, HsxError
 from ..image.verify import Verification, verify
+from ..link.command import ACTIVATE, CONFIRM
 from ..node import names
 from ..store.bank import Image
 from ..store.store import BANK_NAMES
-from ..store.superblock import NONE, TRIAL
+from ..store.superblock import BANK_A, BANK_B, NONE, TRIAL
 from .loads import Loads
+from .session import PROGRESS_MS
 from .set_tasks import SetTasks
 
 TYPE_CHECKING = False
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from .policy import Policy
 
 CONFIRM_MS = const(60000)  # how long a set on trial must run without a fault to confirm itself
+ASKED = "asked for"  # the reason of a rollback that nothing forced
+
 _TRIES = const(3)  # to read a medium at boot
 
 
@@ -122,6 +126,8 @@ class Provisioning(Loads):
         self._on_trial = False  # whether the set that runs is
         self._since = 0  # tick at which it started
         self._staging: "Staging | None" = None
+        self._source = "FRAM"  # where the set on its way comes from
+        self._told = 0  # tick of the last event about it
 
     @property
     def store(self) -> "Store":
@@ -157,15 +163,15 @@ class Provisioning(Loads):
             return False
         if after != before:
             self._tell_rollback(before, after, "attempts used up")
-        return (yield from self._run())
+        return (yield from self.run_active())
 
     def poll(self, now: int) -> "Generator[None, None, bool] | None":
         """Looks after the set on trial: confirms it when it has been quiet for long enough;
         gives the work of its revert if one of its tasks has faulted. In between, the store's own
         small work."""
-        super().poll(now)
-        if not self._store.valid:
-            return None
+        work = super().poll(now)
+        if work is not None or not self._store.valid:
+            return work
         if self._on_trial:
             if self._tasks.faulted():
                 return None if self._tasks.locked() else self.revert("task faulted")
@@ -204,13 +210,38 @@ class Provisioning(Loads):
                         new.remove(image)
                         break
                 whole.append(kept)
-        staging = store.commit.stage(whole + new)
+        return self._begun(store.commit.stage(whole + new), "FRAM")
+
+    def stage_stream(self, total: int, digest: bytes, source: str) -> "Staging":
+        """Begins to stage a set that comes as the `total` bytes of its bank, from `source`; its
+        directory must hash to `digest`, 16 bytes. Errors as `Commit.stage_stream`."""
+        return self._begun(self.store.commit.stage_stream(total, digest), source)
+
+    def _begun(self, staging: "Staging", source: str) -> "Staging":
         self._staging = staging
+        self._source = source
+        self._told = self.clock()
         there = staging.done  # more than the directory if it goes on where it was
         self._tell(
             "provisioning.started", "LOADING", total_bytes=staging.total, bytes_written=there
         )
         return staging
+
+    def progress(self, staging: "Staging") -> None:
+        """Tells how far the set is, but not too often (P-82)."""
+        now = self.clock()
+        if staging.done != staging.total and ticks.diff(now, self._told) < PROGRESS_MS:
+            return
+        self._told = now
+        done, total = staging.done, staging.total
+        data = {"bytes_written": done, "total_bytes": total, "percent": done * 100 // total}
+        self._tell("provisioning.progress", "LOADING", **data)
+
+    def give_up(self, staging: "Staging") -> None:
+        """Ends a staging; what is in place stays, and the same set goes on there."""
+        if staging.live:
+            staging.abort()
+            self._tell("provisioning.aborted", "ABORTING", bytes_written=staging.done)
 
     def end_staging(self, staging: "Staging") -> "Iterator[None]":
         """Reads the staged set back; then it may be activated. EBADMSG if it is not what was
@@ -232,6 +263,12 @@ class Provisioning(Loads):
         self._require_unlocked()
         if not staging.verified:
             yield from self.end_staging(staging)
+        self.commit(staging)
+        return (yield from self.run_active())
+
+    def commit(self, staging: "Staging") -> None:
+        """The one superblock write that makes a staged set the active one, on trial; it does not
+        run yet. Errors as `Commit.commit`."""
         store = self.store
         try:
             store.commit.commit(staging)
@@ -242,7 +279,6 @@ class Provisioning(Loads):
                 raise
         self._staging = None
         self._tell_persisted("trial")
-        return (yield from self._run())
 
     # ---- the set that runs --------------------------------------------------------------------
 
@@ -261,7 +297,7 @@ class Provisioning(Loads):
         before = store.superblocks.state.active
         store.commit.revert()
         self._tell_rollback(before, store.superblocks.state.active, reason)
-        return (yield from self._run())
+        return (yield from self.run_active())
 
     def rollback(self) -> "Generator[None, None, bool]":
         """Back to the previous set (R10): on trial as `revert`, else a swap of two confirmed
@@ -270,8 +306,25 @@ class Provisioning(Loads):
         self._require_unlocked()
         before = store.superblocks.state.active
         yield from store.commit.rollback()
-        self._tell_rollback(before, store.superblocks.state.active, "asked for")
-        return (yield from self._run())
+        self._tell_rollback(before, store.superblocks.state.active, ASKED)
+        return (yield from self.run_active())
+
+    def active_digest(self) -> bytes:
+        """Of the set that is active; empty without one."""
+        state = self.store.superblocks.state
+        return state.digests[state.active - 1] if state.active != NONE else b""
+
+    def digest_for(self, action: int) -> bytes:
+        """Of the set that a signed command about sets would act on (link.command): the staged
+        one, the active one, or the one before. ENOENT if there is none."""
+        state = self.store.superblocks.state
+        if action == ACTIVATE:
+            if self._staging is not None and self._staging.live:
+                return self._staging.digest
+        elif state.active != NONE:
+            bank = state.active if action == CONFIRM else BANK_A + BANK_B - state.active
+            return state.digests[bank - 1]
+        raise HsxError(ENOENT, "begin", "there is no such set")
 
     def status(self) -> "dict[str, Any]":
         """Store.status(), and `staged`: bytes in place of the set on its way, `total`: of all,
@@ -306,7 +359,7 @@ class Provisioning(Loads):
         if pid:
             raise HsxError(EBUSY, "commit", "pid_locked:%d" % pid)
 
-    def _run(self) -> "Generator[None, None, bool]":
+    def run_active(self) -> "Generator[None, None, bool]":
         """Runs the active set in place of the one that ran, or what takes its place."""
         self._on_trial = False
         store = self.store
@@ -334,17 +387,19 @@ class Provisioning(Loads):
 
     def _tell(self, kind: str, phase: str, **data: "Any") -> None:
         data["phase"] = phase
-        data["source"] = "FRAM"
+        data["source"] = self._source
         self.events.emit(kind, 0, data)
 
     def _tell_persisted(self, state: str) -> None:
         superblock = self.store.superblocks.state
         data: "dict[str, Any]" = {"slot": BANK_NAMES[superblock.active], "state": state}
+        data["phase"] = "READY"
         data["generation"] = superblock.generation
         self.events.emit("provisioning.persisted", 0, data)
 
     def _tell_rollback(self, before: int, after: int, reason: str) -> None:
         data = {"from": BANK_NAMES[before], "to": BANK_NAMES[after], "reason": reason}
+        data["phase"] = "READY" if reason == ASKED else "FAILED"
         self.events.emit("provisioning.rollback", 0, data)
 
     def _tell_failed(self, error: OSError, where: str) -> None:

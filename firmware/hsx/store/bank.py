@@ -19,15 +19,9 @@ from .superblock import DIGEST
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Protocol
 
+    from ..contracts import Judge
     from .region import Region
-
-    class Judge(Protocol):
-        """Sees an image that is read back; either call raises for one that may not be here."""
-
-        def write(self, view: memoryview, /) -> None: ...
-        def end(self) -> None: ...
 
 
 HEADER = const(16)

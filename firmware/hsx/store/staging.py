@@ -20,7 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .bank import BankReader, BankWriter, Image, Judge, StreamWriter
+    from ..contracts import Judge
+    from .bank import BankReader, BankWriter, Image, StreamWriter
     from .region import Region
     from .superblock import State
 
