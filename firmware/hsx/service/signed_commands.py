@@ -62,7 +62,13 @@ class SignedCommands:
         key_id = bytes(command[c.AT_KEY : c.AT_KEY + c.KEY_ID])
         if key_id != bytes(c.KEY_ID):
             key, _ = self._loads.policy.trusted(key_id)
-            self._counters().advance(_id(key), c.counter(command))
+            counters = self._counters()
+            try:
+                counters.advance(_id(key), c.counter(command))
+            except HsxError as error:
+                if error.errno != ENOENT:
+                    raise
+                counters.enrol(_id(key), c.counter(command))  # its first command
 
     def perform(self, command: "bytes | memoryview") -> "int | None":
         """Judges a command that no stream follows, and does what it says; the result of a CALL.
@@ -113,13 +119,11 @@ class SignedCommands:
             raise HsxError(ENOENT, "begin", "command is about another set")
 
     def _counter(self, key: bytes) -> int:
-        counters = self._counters()
         try:
-            return counters.value(_id(key))
+            return self._counters().value(_id(key))
         except HsxError as error:
             if error.errno != ENOENT:
                 raise
-        counters.enrol(_id(key))
         return 0
 
     def _counters(self) -> "Counters":
