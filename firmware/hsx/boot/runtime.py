@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contracts import Board, ReadInto, TimerHandle
+    from ..node.tasks import Task
     from ..service.loads import Loads
     from ..service.provisioning import Provisioning
     from ..service.session import Session
@@ -50,6 +51,8 @@ class Runtime:
         self.node = service.node
         self.events = service.events
         self.service = service
+        self._asked: "Iterator[None] | None" = None  # a load that an app asked for
+        self.node.provisioner = self
 
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them."""
@@ -85,11 +88,28 @@ class Runtime:
                 self._job = Job(self._or_scan(steps))
         if not self._booted:
             return 0
+        if self._asked is not None:
+            self._go_on()
         return self.node.poll(now)
 
-    def load(self, path: str, **options: "Any") -> int:
+    def load_later(self, path: str) -> None:
+        """Loads a file and starts it in the polls that follow: for apps, which can't wait. EBUSY
+        while another such load is on its way."""
+        if self._asked is not None:
+            raise HsxError(EBUSY, "begin", "another load is on its way")
+        self._asked = self._load(path)
+
+    def abort(self, pid: int) -> None:
+        """Gives up a load, for apps. Errors as Loads.abort."""
+        self.service.abort(pid)
+
+    def load(self, path: str, replace: bool = False, **options: "Any") -> int:
         """Loads a file and starts it; returns its PID. Raises HsxError and the file system's
-        OSError; then nothing is left of it. Ctrl-C gives the load up."""
+        OSError; then nothing is left of it. Ctrl-C gives the load up. `replace`: in the place of
+        the app of the same name, under its PID; the file is checked whole before that one ends,
+        and if the new one does not start, the old one is loaded again (P-59, P-60)."""
+        if replace:
+            return self._replace(path, options)
         with open(path, "rb") as file:
             size = os.stat(path)[6]
             session = lock.run(self._begin, path, size, options)
@@ -215,6 +235,61 @@ class Runtime:
                 setattr(image, key, options[key])
         image.source = SOURCES.index("file")
         return image
+
+    def _replace(self, path: str, options: "dict[str, Any]") -> int:
+        from ..image.verify import verify
+        from ..node import names
+
+        policy = self.service.policy
+        admission = policy.admission()
+        with open(path, "rb") as file:
+            header, metadata, _ = verify(file.readinto, memoryview(bytearray(_BUF)), admission)
+        admission.end(metadata)
+        app = names.base(header.app_name, path, 0)
+        old = [task for task in self.node.tasks.order if task.app == app]
+        if old:
+            options.setdefault("pid", old[0].pid)
+        lock.run(self.service.free, app)
+        try:
+            return self.load(path, **options)
+        except OSError:
+            for task in old:
+                self._bring_back(task)
+            raise
+
+    def _bring_back(self, task: "Task") -> None:
+        """Loads what a task ran once more, from the bank or the file that it came from."""
+        options: "dict[str, Any]" = {"priority": task.priority, "quantum": task.quantum}
+        options["pid"] = task.pid
+        if not task.source.startswith("FRAM:"):
+            self.load(self._scan.path(task.source), **options)
+            return
+        reader = self.provisioning.store.commit.reader(self.provisioning.active())
+        for index in range(reader.count):
+            image = reader.image(index)
+            if image.name == task.app:
+                source = reader.source(index)
+                session = lock.run(self._begin, task.source, image.length, options)
+                while lock.run(self._advance, session, source.readinto):
+                    pass
+
+    def _load(self, path: str) -> "Iterator[None]":
+        """A load in steps; what is wrong is told and ends it."""
+        try:
+            with open(path, "rb") as file:
+                session = self.service.begin(path, os.stat(path)[6], label=path)
+                while session.step(file.readinto, self._chunk):
+                    yield
+            self.node.start(session.pid)
+        except OSError as error:
+            self.events.warn(path, error)
+
+    def _go_on(self) -> None:
+        try:
+            assert self._asked is not None
+            next(self._asked)
+        except StopIteration:
+            self._asked = None
 
     def _begin(self, path: str, size: int, options: "dict[str, Any]") -> "Session":
         if self._session is not None:

@@ -10,6 +10,7 @@ from ..errors import ENODEV, HsxError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ..image.manifest import Entry
     from ..service.loads import Loads
@@ -44,7 +45,9 @@ class Scan:
         self._events.emit("scan", 0, {"source": card.name, "state": "started"})
         try:
             card.mount()
-            entries = card.entries()
+            manifest = card.manifest()
+            self._loads.policy.check_manifest(manifest)
+            entries = manifest.entries
         except OSError as error:
             line = getattr(error, "offset", -1)
             more = {"line": line} if line >= 0 else {}
@@ -77,6 +80,8 @@ class Scan:
                 quantum=entry.quantum,
                 stack=entry.stack,
                 sha256=entry.sha256,
+                grants=entry.grants,
+                **_places(entry.wishes),
             )
             while session.step(file.readinto, self._buf):
                 yield
@@ -85,3 +90,11 @@ class Scan:
             pass  # the session has told it
         finally:
             file.close()
+
+
+def _places(wishes: "dict | None") -> "dict[str, Any]":
+    """The wishes that are options of a load, and the rest of them."""
+    if wishes is None:
+        return {}
+    pid, fixed = wishes.get("pid", 0), wishes.get("pid_fixed", False)
+    return {"pid": pid, "fixed_pid": fixed, "wishes": wishes}

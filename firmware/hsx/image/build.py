@@ -196,6 +196,11 @@ def mailbox_section(mailboxes: "Iterable[Mailbox | dict]") -> "tuple[int, bytes,
     return MAILBOX, payload.encode(), len(declared)
 
 
+def manifest_section(wishes: dict) -> "tuple[int, bytes, int]":
+    """(type, payload, entry count) of what image.wishes says; the header must have flag bit 0."""
+    return 0x12, json.dumps(wishes).encode(), 1
+
+
 def info_section(info: "Info") -> "tuple[int, bytes, int]":
     """(type, payload, entry count) of a `metadata.Info`."""
     version = info.version.encode()

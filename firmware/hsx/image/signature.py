@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .header import Header
 
 CONTEXT = b"HSX image 1\0"  # no signature over anything else begins so
+MANIFEST_CONTEXT = b"HSX manifest 1\0"  # before the SHA-256 of a manifest's text
 KEY_ID = 8  # bytes of a payload: the first of the public key
 SIZE = 72  # bytes of a payload: key id, signature
 

@@ -46,9 +46,10 @@ class Loading:
     `source` is what `ps` shows; `label` is what a nameless image is called after (a path).
     `sha256`: 32 bytes that the whole image must hash to, or None. `stack`: bytes, 0 for what the
     image asks for, or else the profile's default. `pid`: the wanted one, 0 for any (EBUSY: it is
-    in use). `grants`: what service module 9 does for the task (node.svc_prov). `admission` watches
-    the bytes and raises if the image may not be loaded: before the core sees one, before the stack
-    is taken, and when all is checked, before anything of it is registered.
+    in use). `grants`: what service module 9 does for the task (node.svc_prov). `wishes`: of a
+    manifest, before those of the image itself (image.wishes). `admission` watches the bytes and
+    raises if the image may not be loaded: before the core sees one, before the stack is taken, and
+    when all is checked, before anything of it is registered.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Loading:
         sha256: "bytes | None" = None,
         pid: int = 0,
         grants: int = 0,
+        wishes: "dict | None" = None,
         admission: "Admission | None" = None,
     ) -> None:
         self._node = node
@@ -70,6 +72,7 @@ class Loading:
         self._label = label
         self._stack = stack
         self._admission = admission
+        self._wishes = wishes
         self._digest = sha256
         self._hash = hashlib.sha256() if sha256 is not None else None
         self._head = bytearray(hxe_header.HEADER_V2)
@@ -137,7 +140,7 @@ class Loading:
                 raise HsxError(EBADMSG, "end", "SHA-256 differs from the manifest")
             if self._admission is not None:
                 self._admission.end(metadata)
-            self._node.declare(self.pid, metadata)
+            self._declare(metadata)
         except BaseException:
             self.abort()
             raise
@@ -147,10 +150,26 @@ class Loading:
             metadata.info = None
         if metadata.signature is not None:
             metadata.signature = None
+        if metadata.wishes is not None:
+            metadata.wishes = None
         self._task.metadata = metadata
         self._task.state = t.LOADED
         self._phase = _CLOSED
         return self.pid
+
+    def _declare(self, metadata: "sections.Metadata") -> None:
+        wishes = metadata.wishes
+        if self._wishes:
+            wishes = dict(wishes or ())
+            wishes.update(self._wishes)
+        if wishes is None:
+            self._node.declare(self.pid, metadata)
+            return
+        from . import wishes as granting  # most images have none
+
+        granting.prepare(self._node, metadata, wishes)
+        self._node.declare(self.pid, metadata)
+        granting.settle(self._node, self.pid, metadata, wishes)
 
     def abort(self) -> None:
         """Gives everything back. Allowed at any time; after the end it does nothing."""

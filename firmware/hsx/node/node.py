@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..contracts import CanSink, Clock, Emit, ReadInto, SavedBits, TextSink
+    from ..contracts import CanSink, Clock, Emit, Provisioner, ReadInto, SavedBits, TextSink
     from ..image.sections import Metadata
     from .commands import Commands
     from .mailboxes import Mailboxes
@@ -45,6 +45,7 @@ class Node:
         self.svc = Svc(self, stdout, can_tx, io_size)
         self.scheduler = Scheduler(vm, self.tasks, self.svc, clock, self._changed, slice_ms)
         self.emit = emit
+        self.provisioner: "Provisioner | None" = None  # what does module 9 for apps
 
     def load_begin(self, source: str, label: str = "", **options: "Any") -> "Loading":
         """A new Loading; `options` as there. ENOSPC: no PID is free."""

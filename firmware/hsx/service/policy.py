@@ -15,13 +15,14 @@ from micropython import const
 
 from .. import native
 from ..errors import EACCES, EBADMSG, EINVAL, ENOSPC, ENOTSUP, EPERM, HsxError
-from ..image.signature import KEY_ID, ImageDigest, is_good
+from ..image.signature import KEY_ID, MANIFEST_CONTEXT, SIZE, ImageDigest, is_good
 from ..node import svc_core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..contracts import Emit
     from ..image.header import Header
+    from ..image.manifest import Manifest
     from ..image.sections import Metadata
     from ..node.svc import Svc
     from ..store.store import Store
@@ -131,16 +132,26 @@ class Policy:
         _limit("commands", len(metadata.commands), self.max_commands)
         _limit("mailboxes", len(metadata.mailboxes), self.max_mailboxes)
 
-    def check_signature(self, payload: "memoryview | None", message: bytes) -> None:
-        """What signs an image: `payload` of its section, over `message`."""
+    def check_manifest(self, manifest: "Manifest") -> None:
+        """The list of a card, before any of its images is loaded: whom it is for, how old it is
+        and who signed it. EACCES, EPERM."""
+        if manifest.nodes and self.number not in manifest.nodes:
+            raise HsxError(EACCES, "verify", "manifest is for other nodes")
+        if manifest.epoch < self.floor():
+            raise HsxError(EPERM, "verify", "epoch is below the floor")
+        if self.signatures != OFF:
+            self.check_signature(manifest.signature, MANIFEST_CONTEXT + manifest.digest)
+
+    def check_signature(self, payload: "bytes | memoryview | None", message: bytes) -> None:
+        """What signs an image or a manifest: the payload of its section, over `message`."""
         try:
-            if payload is None:
-                raise HsxError(EACCES, "verify", "the image is not signed")
+            if not payload:
+                raise HsxError(EACCES, "verify", "it is not signed")
             key, role = self.trusted(bytes(payload[:KEY_ID]))
             if role < ADMIN:
                 raise HsxError(EACCES, "verify", "the key may not sign images")
-            if not is_good(payload, message, key, self.good):
-                raise HsxError(EACCES, "verify", "the signature is not the image's")
+            if len(payload) != SIZE or not is_good(payload, message, key, self.good):
+                raise HsxError(EACCES, "verify", "the signature is another's")
         except HsxError as error:
             if self.signatures == REQUIRE:
                 raise

@@ -309,6 +309,10 @@ class Provisioning(Loads):
         self._tell_rollback(before, store.superblocks.state.active, ASKED)
         return (yield from self.run_active())
 
+    def active(self) -> int:
+        """The bank that runs: 0 none, 1 A, 2 B."""
+        return self.store.superblocks.state.active
+
     def active_digest(self) -> bytes:
         """Of the set that is active; empty without one."""
         state = self.store.superblocks.state
