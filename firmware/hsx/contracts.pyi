@@ -9,7 +9,6 @@ from .image.sections import Metadata
 from .node.tasks import Task
 from .store.region import Region
 
-Admit = Callable[[Header, Metadata | None], None]  # raises for what may not be loaded
 Changed = Callable[[int, int, int, int], None]  # PID, OID, old bits, new bits of a value
 CheckToken = Callable[[int, int, str], bool]  # PID, OID, token of a command with PIN
 Clock = Callable[[], int]  # ticks, see hsx.ticks
@@ -17,6 +16,40 @@ Emit = Callable[[str, int, dict[str, Any]], None]  # event type, PID (0: the nod
 ReadInto = Callable[[memoryview], int | None]  # bytes read, 0 at the end
 TextSink = Callable[[Task, memoryview, int], None]  # text, stream 1 out, 2 err
 CanSink = Callable[[Task, int, memoryview], bool]  # identifier, 0 to 8 bytes; taken?
+
+class Listener(Protocol):
+    """Sees an image as it comes by."""
+
+    def begin(self, header: Header, head: bytearray | memoryview, /) -> None: ...
+    def update(self, offset: int, view: memoryview, hole: tuple[int, int], /) -> None: ...
+
+class Admission(Listener, Protocol):
+    """Raises for what may not be loaded: service.policy.Admission."""
+
+    def stack(self, size: int, /) -> None: ...
+    def end(self, metadata: Metadata, /) -> None: ...
+
+class Judge(Protocol):
+    """Sees an image that is read back; either call raises for one that may not be here."""
+
+    def write(self, view: memoryview, /) -> None: ...
+    def end(self) -> None: ...
+
+class Sink(Protocol):
+    """Where a link's transfer goes. Nothing here raises: errors are negative errno numbers."""
+
+    needs_order: bool  # after a good begin: blocks must come in their order
+    digest: bytes  # once poll() has given 0: of what was read back
+
+    def begin(self, header: memoryview, total: int, source: str, /) -> int:
+        """Judges the signed header of a stream of `total` bytes. Bytes in place from its start."""
+    def write(self, offset: int, data: memoryview, /) -> int: ...
+    def end(self) -> int:
+        """All bytes are in: begins to verify."""
+    def poll(self, now: int, /) -> int:
+        """After end(): 1 while at it, 0 done."""
+    def abort(self) -> None:
+        """The transfer is over without an end; may be called at any time."""
 
 class Stream(Protocol):
     """Where text goes; never blocks, what does not fit is dropped."""
@@ -34,6 +67,12 @@ class SavedBits(Protocol):
 
     def restore(self, key: int, /) -> int | None: ...
     def change(self, key: int, bits: int, now: int, debounce_ms: int, /) -> None: ...
+
+class Provisioner(Protocol):
+    """What an app with a grant may ask for. Both raise HsxError."""
+
+    def load_later(self, path: str, /) -> None: ...
+    def abort(self, pid: int, /) -> None: ...
 
 class TimerHandle(Protocol):
     def deinit(self) -> Any: ...

@@ -199,8 +199,9 @@ int hsx_init(hsx_vm_t *vm, const hsx_cfg_t *cfg);
 
 // ---- Load -------------------------------------------------------------------------------------
 
-// A new PID in LOADING, the lowest free one from 1 on; no pool memory yet. ENOSPC: no slot.
-int hsx_load_begin(hsx_vm_t *vm);
+// A new PID in LOADING, `wanted` or, for 0, the lowest free one from 1 on; no pool memory yet.
+// ENOSPC: no slot; EBUSY: the wanted one is in use; EINVAL: it is out of range.
+int hsx_load_begin(hsx_vm_t *vm, uint32_t wanted);
 
 // Takes the next `len` bytes of the image, any number. `*body` is the index in `buf` of the first
 // byte behind the rodata, `len` if there is none: from there on it is metadata, the caller's.

@@ -59,8 +59,9 @@ class VM:
         `flat`: each task has the reference's 64 KiB data space; otherwise only the data window
         (0x4000, rodata + bss, rounded up to 4) and the stack window below 0x10000 exist."""
 
-    def load_begin(self) -> int:
-        """A new PID (1..tasks, lowest free) in LOADING; no pool memory yet. ENOSPC: no slot."""
+    def load_begin(self, wanted: int = 0) -> int:
+        """A new PID in LOADING, `wanted` or, for 0, the lowest free one from 1 on; no pool memory
+        yet. ENOSPC: no slot; EBUSY: the wanted one is in use; EINVAL: there is none such."""
 
     def load_write(self, pid: int, buf: "bytes | bytearray | memoryview") -> int:
         """Takes the next bytes of the image, any number. Returns the index in `buf` of the first

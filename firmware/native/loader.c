@@ -211,8 +211,14 @@ static int take_bytes(
     return 0;
 }
 
-int hsx_load_begin(hsx_vm_t *vm) {
-    for (uint32_t pid = 1; pid <= vm->task_count; pid++) {
+int hsx_load_begin(hsx_vm_t *vm, uint32_t wanted) {
+    if (wanted > vm->task_count) {
+        return fail(vm, HSX_EINVAL, 0, 0);
+    }
+    if (wanted != 0 && vm->tasks[wanted - 1].state != HSX_FREE) {
+        return fail(vm, HSX_EBUSY, 0, 0);
+    }
+    for (uint32_t pid = wanted != 0 ? wanted : 1; pid <= vm->task_count; pid++) {
         hsx_task_t *task = &vm->tasks[pid - 1];
         if (task->state == HSX_FREE) {
             memset(task, 0, sizeof *task);
@@ -372,7 +378,7 @@ int hsx_load_abort(hsx_vm_t *vm, uint32_t pid) {
 
 int hsx_load(hsx_vm_t *vm, const uint8_t *buf, size_t len, uint32_t stack) {
     size_t body;
-    int pid = hsx_load_begin(vm);
+    int pid = hsx_load_begin(vm, 0);
     int err;
     if (pid < 0) {
         return pid;

@@ -132,10 +132,9 @@ def test_a_set_below_the_floor_is_refused_and_changes_nothing(running, put):
     running.provisioning.confirm(7)
     assert running.provisioning.status()["floor"] == 7
     for epoch in (6, 0):
-        running.runtime.persist((put("one", of_epoch("one", 3, epoch)),), False, {})
         before = bytes(running.store_part.memory)
         with pytest.raises(HsxError) as refused:
-            running.runtime.activate()
+            running.runtime.persist((put("one", of_epoch("one", 3, epoch)),), False, {})
         assert refused.value.errno == EPERM
         assert bytes(running.store_part.memory) == before
         assert versions(running) == versions(booted(running.store_part)) == {"one": "2"}
@@ -146,11 +145,9 @@ def test_a_set_below_the_floor_is_refused_and_changes_nothing(running, put):
 def test_the_oldest_image_of_a_set_decides(running, put):
     push(running, put("one", of_epoch("one", 2, 7)), only=True)
     running.provisioning.confirm(7)
-    running.runtime.persist(
-        (put("two", of_epoch("two", 1, 6)), put("three", of_epoch("three", 1, 9))), False, {}
-    )
+    paths = (put("two", of_epoch("two", 1, 6)), put("three", of_epoch("three", 1, 9)))
     with pytest.raises(HsxError) as refused:
-        running.runtime.activate()
+        running.runtime.persist(paths, False, {})
     assert refused.value.errno == EPERM
 
 

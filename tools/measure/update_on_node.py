@@ -43,7 +43,7 @@ def update(paths):
                 count += 1
                 if count % _LOOK == 0:
                     most = max(most, live())
-    for _ in provisioning.end(staging):
+    for _ in provisioning.end_staging(staging):
         count += 1
         if count % _LOOK == 0:
             most = max(most, live())

@@ -24,6 +24,7 @@ _COMMAND = const(2)
 _MAILBOX = const(3)
 _INFO = const(0x10)
 _SIGNATURE = const(0x11)
+_MANIFEST = const(0x12)
 _AT_META_OFFSET = const(0x40)
 
 
@@ -33,6 +34,7 @@ class Metadata:
     # Of the class: an image that does not say it takes no heap for it.
     info: "metadata.Info | None" = None
     signature: "memoryview | None" = None  # payload of the section
+    wishes: "dict | None" = None  # of its manifest section, image.wishes
 
     def __init__(self) -> None:
         # Lists; an image without sections has the empty tuples, which take no heap.
@@ -45,7 +47,7 @@ class Metadata:
 
 def _is_kept(kind: int) -> bool:
     """Whether sections of this type are parsed; the others are only bounds-checked."""
-    return _VALUE <= kind <= _MAILBOX or kind in (_INFO, _SIGNATURE)
+    return _VALUE <= kind <= _MAILBOX or _INFO <= kind <= _MANIFEST
 
 
 class MetadataReader:
@@ -187,11 +189,22 @@ class MetadataReader:
                 metadata_json.read_mailboxes(section, count, mailboxes, found.mailboxes)
             elif kind == _SIGNATURE:
                 found.signature = self._signature(section, count)
+            elif kind == _MANIFEST:
+                found.wishes = self._manifest(section, count, found)
             elif found.info is None:
                 found.info = metadata.read_info(section, count)
             else:
                 raise section.bad(0, "there is more than one info section")
         return found
+
+    def _manifest(self, section: "metadata.Section", count: int, found: "Metadata") -> dict:
+        if found.wishes is not None:
+            raise section.bad(0, "there is more than one manifest section")
+        if not self._header.manifest_present:
+            raise section.bad(0, "the header does not say that there is a manifest")
+        from . import wishes  # with its JSON reader: most images have none
+
+        return wishes.read(section, count)
 
     def _signature(self, section: "metadata.Section", count: int) -> "memoryview":
         """Nothing else may lie on its bytes: the signature does not cover them."""

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..contracts import CanSink, Clock, Emit, ReadInto, SavedBits, TextSink
+    from ..contracts import CanSink, Clock, Emit, Provisioner, ReadInto, SavedBits, TextSink
     from ..image.sections import Metadata
     from .commands import Commands
     from .mailboxes import Mailboxes
@@ -45,6 +45,7 @@ class Node:
         self.svc = Svc(self, stdout, can_tx, io_size)
         self.scheduler = Scheduler(vm, self.tasks, self.svc, clock, self._changed, slice_ms)
         self.emit = emit
+        self.provisioner: "Provisioner | None" = None  # what does module 9 for apps
 
     def load_begin(self, source: str, label: str = "", **options: "Any") -> "Loading":
         """A new Loading; `options` as there. ENOSPC: no PID is free."""
@@ -76,15 +77,27 @@ class Node:
 
     def kill(self, pid: int) -> None:
         """Ends a task and gives back its memory, its PID, its name and all that it has
-        declared. ESRCH; EBUSY for one that is still being loaded (abort the load)."""
+        declared. ESRCH; EBUSY for one that is still being loaded (abort the load) or
+        under debug."""
         task = self.tasks.find(pid)
         if task.state == t.LOADING:
             raise HsxError(EBUSY, "begin", "the task is being loaded")
+        self.require_unlocked(task)
         self.vm.unload(pid)
         self.tasks.remove(task)
         self.drop(pid)
         if self.emit is not None:
             self.emit("task", pid, {"state": "killed", "instance": task.instance})
+
+    def lock(self, pid: int, locked: bool = True) -> None:
+        """A debugger takes hold of a task, or lets it go: until then nothing ends or replaces it
+        but `stop` (P-45). ESRCH."""
+        self.tasks.find(pid).locked = locked
+
+    def require_unlocked(self, task: "t.Task") -> None:
+        """EBUSY for a task under debug, in the words of the reference."""
+        if task.locked:
+            raise HsxError(EBUSY, "begin", "pid_locked:%d" % task.pid)
 
     def declare(self, pid: int, metadata: "Metadata") -> None:
         """Registers what the image of a task declares. ENOSPC, EBADMSG: the caller drops the
@@ -118,6 +131,7 @@ class Node:
     def stop(self) -> None:
         """Ends all tasks, last started first, as for a soft reset."""
         for pid in sorted([task.pid for task in self.tasks.order], reverse=True):
+            self.lock(pid, False)
             if self.tasks.find(pid).state != t.LOADING:
                 self.kill(pid)
 

@@ -55,8 +55,8 @@ class VM:
         cfg.flat = bool(flat)
         _checked(lib.hsx_init(self._vm, cfg))
 
-    def load_begin(self):
-        return _checked(lib.hsx_load_begin(self._vm))
+    def load_begin(self, wanted=0):
+        return _checked(lib.hsx_load_begin(self._vm, _u32(wanted)))
 
     def load_write(self, pid, buf):
         data = ffi.from_buffer("uint8_t[]", buf)

@@ -77,10 +77,11 @@ static mp_obj_t hsxvm_make_new(
     return MP_OBJ_FROM_PTR(self);
 }
 
-static mp_obj_t hsxvm_load_begin(mp_obj_t self) {
-    return MP_OBJ_NEW_SMALL_INT(checked(hsx_load_begin(vm_of(self))));
+static mp_obj_t hsxvm_load_begin(size_t n_args, const mp_obj_t *args) {
+    uint32_t wanted = n_args > 1 ? u32(args[1]) : 0;
+    return MP_OBJ_NEW_SMALL_INT(checked(hsx_load_begin(vm_of(args[0]), wanted)));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_load_begin_obj, hsxvm_load_begin);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_load_begin_obj, 1, 2, hsxvm_load_begin);
 
 static mp_obj_t hsxvm_load_write(mp_obj_t self, mp_obj_t pid, mp_obj_t buf) {
     mp_buffer_info_t info = bytes_of(buf, MP_BUFFER_READ);
