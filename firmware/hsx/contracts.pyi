@@ -63,10 +63,11 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 class SavedBits(Protocol):
-    """16 bits under a 16-bit key, kept over power-off. Both may raise OSError."""
+    """16 bits under a 16-bit key, kept over power-off. The first two may raise OSError."""
 
     def restore(self, key: int, /) -> int | None: ...
     def change(self, key: int, bits: int, now: int, debounce_ms: int, /) -> None: ...
+    def occupancy(self) -> int: ...  # percent of the places for keys
 
 class Provisioner(Protocol):
     """What an app with a grant may ask for. Both raise HsxError."""

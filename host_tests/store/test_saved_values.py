@@ -373,3 +373,16 @@ def test_a_save_that_fails_is_told_and_tried_again_after_a_second():
     assert not bench.store.poll(1009)
     assert bench.store.poll(1010)
     assert bench.store.values.restore(1) == 0x1111
+
+
+@pytest.mark.requirement("P-93")
+def test_occupancy_counts_each_key_once_and_after_a_new_start_too():
+    store = Bench().store
+    places = store.layout.values
+    for key in (1, 2, 1):
+        store.values.save(key, key)
+    store.values.change(3, 7, 0, 1000)
+    store.values.change(2, 7, 0, 1000)
+    assert store.values.occupancy() == 100 * 3 // places
+    assert store.open()
+    assert store.values.occupancy() == 100 * 2 // places

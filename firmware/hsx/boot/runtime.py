@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contracts import Board, ReadInto, TimerHandle
+    from ..node.occupancy import Occupancy
     from ..node.tasks import Task
     from ..service.loads import Loads
     from ..service.provisioning import Provisioning
@@ -53,6 +54,7 @@ class Runtime:
         self.service = service
         self._asked: "Iterator[None] | None" = None  # a load that an app asked for
         self.node.provisioner = self
+        self.occupancy: "Occupancy | None" = None  # put in by who knows the limits
 
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them."""
@@ -90,6 +92,8 @@ class Runtime:
             return 0
         if self._asked is not None:
             self._go_on()
+        if self.occupancy is not None:
+            self.occupancy.poll(now)
         return self.node.poll(now)
 
     def load_later(self, path: str) -> None:

@@ -8,6 +8,7 @@ from micropython import const
 from .. import native, ticks
 from ..console import Console
 from ..node.node import Node
+from ..node.occupancy import Occupancy
 from ..service.events import Events
 from ..service.loads import Loads
 from ..service.policy import Policy
@@ -41,7 +42,9 @@ def build(board: "Board") -> "Runtime":
     node = Node(native.VM(pool, _TASKS), now, stdout=console.text, emit=events.emit)
     service = _service(board, node, events, chunk)
     scan = Scan(SdCard(board.mount_sdcard), service, chunk)
-    return Runtime(board, service, scan, chunk)
+    runtime = Runtime(board, service, scan, chunk)
+    runtime.occupancy = Occupancy(node, events.emit, _TASKS)
+    return runtime
 
 
 def _service(board: "Board", node: Node, events: Events, chunk: "memoryview") -> Loads:

@@ -112,6 +112,10 @@ class Commands:
         row = self._rows.get(pid << 16 | oid)
         return None if row is None else row[3]
 
+    def occupancy(self) -> int:
+        """Percent of the places or of the letters of all texts, whichever are scarcer."""
+        return max(100 * len(self._rows) // self._capacity, 100 * self._letters // _LETTERS)
+
     def count(self, pid: int) -> int:
         """How many commands a task has."""
         return sum([key >> 16 == pid for key in self._rows])

@@ -299,6 +299,10 @@ class Values:
 
     # ---- what there is ------------------------------------------------------------------------
 
+    def occupancy(self) -> int:
+        """Percent of the places or of the letters of all texts, whichever are scarcer."""
+        return max(100 * self._used // self._capacity, 100 * self._letters // _LETTERS)
+
     def count(self, pid: int) -> int:
         """How many values a task has."""
         return len(self.oids(pid))
