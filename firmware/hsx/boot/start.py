@@ -40,6 +40,7 @@ def run(board: "Board") -> None:
     kbd_intr(-1)
     try:
         runtime = wiring.build(board)
+        native.settle()
         hsx.attach(runtime)
         if hasattr(sys, "atexit"):
             sys.atexit(runtime.stop)  # a soft reset stops the apps in order
