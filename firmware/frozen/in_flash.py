@@ -73,6 +73,8 @@ class Function(NamedTuple):
         """What an instruction loads, in C; None if that is not known before it runs."""
         if op.name == "LOAD_CONST_SMALL_INT":
             return f"MP_ROM_INT({op.argument})"
+        if op.name == "BUILD_TUPLE" and not op.number:
+            return "MP_ROM_PTR(&mp_const_empty_tuple_obj)"
         if op.name == "LOAD_CONST_STRING":
             return f"MP_ROM_QSTR({self.names[op.number]})"
         plain = re.fullmatch("LOAD_CONST_(NONE|FALSE|TRUE)", op.name)
@@ -93,14 +95,15 @@ class Function(NamedTuple):
                         found[op.number] = constants
         return found
 
-    def members(self) -> list[tuple[str, str, bool]] | None:
-        """Of a class: its names, each with a function's name or a constant in C, and whether the
-        function is behind a property. None for what is no class or holds anything else."""
+    def members(self) -> dict[str, list[str]] | None:
+        """Of a class: its names, each with a constant in C, or a function's name; for a property
+        the name of its getter or of that and its setter, behind the word `property`. None for
+        what is no class or holds anything else."""
         said = [f"{op.name} {op.argument}" for op in self.ops[:2]]
         if said != list(_CLASS_HEAD):
             return None
         made = self.made()
-        found: list[tuple[str, str, bool]] = []
+        found: dict[str, list[str]] = {}
         ops = self.ops[_CLASS_HEAD_SIZE:-2]  # less the return of None
         begin = 0
         for at, op in enumerate(ops):
@@ -108,15 +111,23 @@ class Function(NamedTuple):
                 continue
             value = ops[begin:at]
             begin = at + 1
-            is_property = len(value) == 3 and value[0].argument == "'property'"
-            if is_property and value[2].name == "CALL_FUNCTION":
-                value = value[1:2]
+            name = self.names[op.number]
+            before: list[str] = []
+            if value and value[-1].name == "CALL_FUNCTION":  # of a decorator
+                decorator = [f"{op.name} {op.argument}" for op in value[:-2]]
+                if decorator == ["LOAD_NAME 'property'"]:
+                    before = ["property"]
+                elif decorator == [f"LOAD_NAME {op.argument}", "LOAD_ATTR 'setter'"]:
+                    before = found.get(name, [])
+                if not before:
+                    return None
+                value = value[-2:-1]
             last = value[-1] if value else op
             constant = self.constant(last) if len(value) == 1 else None
             if last.name.startswith("MAKE_FUNCTION") and last.number in made:
-                found.append((self.names[op.number], self.children[last.number], is_property))
+                found[name] = [*before, self.children[last.number]]
             elif constant is not None:
-                found.append((self.names[op.number], constant, False))
+                found[name] = [constant]
             else:
                 return None
         return found if begin == len(ops) else None
@@ -184,18 +195,20 @@ def generate(text: str) -> str:
     return "".join(out)
 
 
-def _class(name: str, members: list[tuple[str, str, bool]]) -> list[str]:
+def _class(name: str, members: dict[str, list[str]]) -> list[str]:
     """The table of a class, with its properties before it."""
     before = []
     lines = []
-    for key, value, is_property in members:
+    for key, (value, *functions) in members.items():
         place = value if value.startswith("MP_ROM") else f"MP_ROM_PTR(&function_{value})"
-        if is_property:
+        if functions:
+            proxies = [f"MP_ROM_PTR(&function_{function})" for function in functions]
+            proxies += ["MP_ROM_NONE"] * (3 - len(proxies))
             before.append(
-                f"static const hsx_flash_property_t property_{value} = "
-                f"{{{{&mp_type_property}}, {{{place}, MP_ROM_NONE, MP_ROM_NONE}}}};\n"
+                f"static const hsx_flash_property_t property_{functions[0]} = "
+                f"{{{{&mp_type_property}}, {{{', '.join(proxies)}}}}};\n"
             )
-            place = f"MP_ROM_PTR(&property_{value})"
+            place = f"MP_ROM_PTR(&property_{functions[0]})"
         lines.append(f"    {{MP_ROM_QSTR({key}), {place}}},\n")
     return [
         *before,

@@ -120,9 +120,9 @@ class Section:
         self._start = start
         self._strings: dict = {}  # one object per string, however many entries name it
 
-    def bad(self, at: int, phrase: str, rule: int = errors.RULE_SECTION_CONTENT) -> HsxError:
-        """The error for what is wrong `at` bytes into the section."""
-        return bad_image(rule, "end", self._start + at, phrase)
+    def bad(self, at: int, phrase: str, rule: int = 0) -> HsxError:
+        """The error for what is wrong `at` bytes into the section; `rule` 0: its content."""
+        return bad_image(rule or errors.RULE_SECTION_CONTENT, "end", self._start + at, phrase)
 
     def entries(self, count: int, size: int) -> range:
         """Offsets of `count` entries of `size` bytes, which must fit."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Node: the VM with its tasks, as the layers above see it."""
 
+from micropython import const
+
 from .. import native
 from ..errors import EBUSY, EINVAL, EIO, ENOENT, EPERM, HsxError
 from . import tasks as t
@@ -8,6 +10,8 @@ from . import values as v
 from .loading import Loading
 from .scheduler import Scheduler
 from .svc import Svc
+
+_OWNER = const(256)  # values.OWNER; the compiler knows only a module's own constants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,14 +149,14 @@ class Node:
     def saved(self, saved: "SavedBits | None") -> None:
         self.values.saved = saved
 
-    def get_value(self, pid: int, oid: int, auth: int = v.OWNER) -> int:
+    def get_value(self, pid: int, oid: int, auth: int = _OWNER) -> int:
         """The f16 bits of a task's value, as `auth` may read it. ENOENT, EPERM."""
         bits = self.values.get(pid, oid, auth) if 0 <= oid <= 0xFFFF else -v.ENOENT
         if bits < 0:
             raise _refusal(-bits)
         return bits
 
-    def set_value(self, pid: int, oid: int, bits: int, auth: int = v.OWNER) -> None:
+    def set_value(self, pid: int, oid: int, bits: int, auth: int = _OWNER) -> None:
         """Sets a task's value, as `auth` may; an event tells the change. ENOENT, EPERM, EBUSY as
         `Values.set`; EINVAL: not 16 bits."""
         if not 0 <= bits <= 0xFFFF:
@@ -165,7 +169,7 @@ class Node:
             self.emit("value_changed", pid, {"oid": oid, "old": old, "new": bits})
 
     def call(
-        self, pid: int, oid: int, token: "str | None" = None, auth: int = v.OWNER
+        self, pid: int, oid: int, token: "str | None" = None, auth: int = _OWNER
     ) -> "int | None":
         """Calls a command of a running task, as `auth` may; an event tells how it ended. Gives R0
         of its handler, None for a command without one. ESRCH, ENOENT, EPERM, EBUSY (the task does
