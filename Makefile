@@ -12,7 +12,7 @@ export GIT_CEILING_DIRECTORIES = $(CACHE)
 BIN := .venv/bin
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat sim demo test fuzz lint bench bench-diff size size-diff powercut
+.PHONY: help setup firmware firmware-flat sim demo test fuzz lint bench bench-diff size size-diff memory powercut
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -46,6 +46,11 @@ size: firmware  ## flash, RAM, stack and heap of the C core: build/size.json
 
 size-diff: firmware  ## the same, as a change against the run before
 	@PYTHONPATH=tools $(BIN)/python -m measure.size --diff
+
+memory: firmware  ## where the memory of a node with four apps goes: build/memory.json
+	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4-bare \
+	    FROZEN_MANIFEST=bare/manifest.py
+	@PYTHONPATH=tools $(BIN)/python -m measure.memory
 
 # Target tests run by themselves: an emulator is as fast as the core that it has.
 test: lint firmware firmware-flat sim  ## lint, then every test of every tier: build/requirements.json
