@@ -53,8 +53,8 @@ KEPT = (
 class _Node:
     """A node in the emulator; `run` gives the lines that code prints on it."""
 
-    def __init__(self, firmware: Path, **options: Path) -> None:
-        self._node = QemuNode(firmware, **options)
+    def __init__(self, firmware: Path, sd: Path | None = None, fram: Path | None = None) -> None:
+        self._node = QemuNode(firmware, sd=sd, fram=fram)
         self._port = SerialTransport(self._node.repl, timeout=PATIENCE)
 
     def __enter__(self) -> "_Node":
@@ -112,12 +112,17 @@ def with_apps(firmware: Path, folder: Path) -> tuple[record.Figures, list[str]]:
     with _Node(firmware, sd=sd) as node:
         node.boot()
         figures.update(node.figures(f"tasks({paths})"))
+    apps = [f"task.{name}" for name in APPS]
+    ram = [figures[f"{app}.{part}"] for app in apps for part in ("stack", "data", "objects")]
+    figures["task.ram_per_app"] = sum(ram) / len(apps)
+    figures["pool.all"] = figures["pool.free"] + sum(figures[f"{app}.arena"] for app in apps)
+    figures["pool.free_percent"] = 100 * figures["pool.free"] // figures["pool.all"]
     return figures, loaded
 
 
 def modules(firmware: Path, loaded: list[str]) -> record.Figures:
     """What each module takes of the heap, in the order in which they can be imported one by one,
-    and what the node takes beside them."""
+    and as `built` what the node takes beside them and its pool."""
     with _Node(firmware) as node:
         node.boot(over="")
         figures = node.figures(f"modules({import_order(loaded)})")
@@ -185,23 +190,6 @@ def flash_and_ram(build: Path) -> record.Figures:
     }
 
 
-def summed(figures: record.Figures, by_module: record.Figures) -> record.Figures:
-    """What follows from the others."""
-    own = by_module.pop("built")
-    apps = [f"task.{name}" for name in APPS]
-    ram = [figures[f"{app}.{part}"] for app in apps for part in ("stack", "data", "objects")]
-    pool = figures["pool.free"] + sum(figures[f"{app}.arena"] for app in apps)
-    return {
-        "heap.modules": sum(by_module.values()),
-        "heap.node": own,
-        "ram.executive_and_vm": sum(by_module.values()) + own,
-        "task.ram_per_app": sum(ram) / len(apps),
-        "pool.all": pool,
-        "pool.free_percent": 100 * figures["pool.free"] // pool,
-        "staging.buffer": 512,
-    }
-
-
 def main() -> None:
     """Measures, writes and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -214,7 +202,9 @@ def main() -> None:
     on_node, loaded = with_apps(options.build / "firmware.elf", FOLDER)
     figures.update(on_node)
     by_module = modules(options.bare / "firmware.elf", loaded)
-    figures.update(summed(figures, by_module))
+    figures["heap.node"] = by_module.pop("built")
+    figures["heap.modules"] = sum(by_module.values())
+    figures["ram.executive_and_vm"] = figures["heap.modules"] + figures["heap.node"]
     rows = sorted(by_module.items(), key=lambda row: -row[1])
     named = {f"module.{name.replace('.', '/')}": taken for name, taken in rows}
     before = record.write(RESULT, {**figures, **named})

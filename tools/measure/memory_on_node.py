@@ -86,6 +86,7 @@ def whole():
     ):
         print("occupancy." + name, runtime.occupancy.percent(source))
     print("pool.free", node.vm.free())
+    print("staging.buffer", len(runtime._chunk))
     store = runtime.provisioning.store
     for name, _, size in store.layout.partitions():
         if name == "values":
