@@ -19,7 +19,7 @@ from ..errors import EBADMSG, EBUSY, EIO, ENODEV, ENOENT, HsxError
 from ..image.verify import Verification, verify
 from ..link.command import ACTIVATE, CONFIRM
 from ..node import names
-from ..store.bank import Image
+from ..store.bank import FIXED_PID, Image
 from ..store.store import BANK_NAMES
 from ..store.superblock import BANK_A, BANK_B, NONE, TRIAL
 from .loads import Loads
@@ -79,6 +79,10 @@ def describe(
     if metadata.info is not None:
         image.version = metadata.info.version or version
         image.epoch = metadata.info.epoch
+    if metadata.wishes is not None:
+        image.pid = metadata.wishes.get("pid", 0)
+        if metadata.wishes.get("pid_fixed", False):
+            image.flags = FIXED_PID
     return image
 
 
