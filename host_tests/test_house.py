@@ -47,6 +47,7 @@ HOST_MAY_USE = _GROUND | {"image", "native", "node", "store", "link"}
 ANYWHERE = {"micropython", "struct", "binascii", "hashlib", "array", "collections"}
 SPECIAL = {
     "hsxvm": {"native"},
+    "hsxflash": {"native"},
     "vfs": {"transport"},
     "os": {"transport", "boot", "store", "__init__"},
     "sys": {"boot", "console", "__init__"},

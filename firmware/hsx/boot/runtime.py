@@ -10,7 +10,7 @@ import time
 
 from micropython import const
 
-from .. import ticks
+from .. import native, ticks
 from ..errors import EBUSY, EINVAL, ENODEV, HsxError
 from . import lock
 from .job import Job
@@ -119,6 +119,7 @@ class Runtime:
             except BaseException:
                 lock.run(session.abort)
                 raise
+            native.settle()  # what the image needed may have come with it
             return session.pid
 
     @property
@@ -195,6 +196,7 @@ class Runtime:
         lock.run(self._take, job)
         while not job.done:
             lock.run(self._poll)
+        native.settle()
         if job.error is not None:
             raise job.error
         return job.result

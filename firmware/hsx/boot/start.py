@@ -9,6 +9,7 @@ from micropython import const
 
 import hsx
 
+from .. import native
 from . import wiring
 
 try:
@@ -47,3 +48,4 @@ def run(board: "Board") -> None:
         kbd_intr(3)
     while not runtime.booted():
         time.sleep_ms(1)
+    native.settle()
