@@ -319,7 +319,7 @@ CASES += [
     Case(
         "set: one on trial",
         E.EBUSY,
-        f"r.send({_stage_header(_NEW, counter=2000)!r}, {_NEW.data!r})",
+        f"r.send({_stage_header(_NEW, counter=2000)!r}, {_NEW.data!r}); r.wait()",
         f"r.send({_stage_header(GOOD, counter=2001)!r}, {GOOD.data!r})",
     ),
     Case(

@@ -64,7 +64,7 @@ class Refusals:
             errno = error.errno
             where = getattr(error, "where", "")
             detail = getattr(error, "detail", "")
-        told = [event for event in events.since(seq) if event[2] in _TELLING]
+        told = [event for event in self.run(events.since, seq) if event[2] in _TELLING]
         if told:
             where = told[-1][4].get("where", where)
             detail = detail or told[-1][4].get("detail", "")
@@ -105,6 +105,11 @@ class Refusals:
             return answer
 
         return self.run(steps)
+
+    def wait(self):
+        """Until the set that was asked for runs."""
+        while self.service.wanting() or self.runtime._job is not None:
+            self.run(self.runtime._poll)
 
     def stall(self, session):
         """The load's limit in time is over."""
