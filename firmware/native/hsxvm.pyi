@@ -70,6 +70,11 @@ class VM:
         arena for code and data taken as soon as the header is complete.
         EBADMSG, ENOSPC: the PID is FAILED, its memory given back. ESRCH, EBUSY."""
 
+    def load_heap(self, pid: int, size: int) -> None:
+        """Once code and rodata are in: `size` bytes more of data, behind the bss, zeroed at the
+        end; rounded up to 4. The flat profile has them anyway. ENOSPC: FAILED as above. ESRCH;
+        EBUSY: not LOADING, or the header is not in."""
+
     def load_end(self, pid: int, stack: int = 0) -> None:
         """Checks length and CRC, takes the stack (`stack` bytes, rounded up to 4; 0: 1536, flat
         4096), zeroes what is not rodata; the PID is READY with the reference's first-task SP

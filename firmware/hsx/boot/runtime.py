@@ -231,7 +231,7 @@ class Runtime:
             version = options.get("version", "")
             image = describe(self.service.policy, file.readinto, path, buf, version)
         for key in options:
-            if key not in ("priority", "quantum", "stack", "version", "pid", "grants"):
+            if key not in ("priority", "quantum", "stack", "heap", "version", "pid", "grants"):
                 raise HsxError(EINVAL, "begin", "unknown option " + key)
             if key == "grants":
                 image.flags |= options[key]

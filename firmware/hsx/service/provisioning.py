@@ -98,7 +98,10 @@ class _Judge:
 
     def end(self) -> None:
         header, metadata, _ = self._verification.end()
-        self._admission.stack(self._image.stack)
+        image, info = self._image, metadata.info
+        stack = image.stack or (info.stack if info is not None else 0)
+        heap = image.heap or (info.heap if info is not None else 0)
+        self._admission.memory(header, stack, heap)
         self._admission.end(metadata)
         epoch = metadata.info.epoch if metadata.info is not None else 0
         if epoch != self._image.epoch or header.app_name not in ("", self._image.name):

@@ -28,6 +28,7 @@ _CDEF = """
     int hsx_init(hsx_vm_t *vm, const hsx_cfg_t *cfg);
     int hsx_load_begin(hsx_vm_t *vm, uint32_t wanted);
     int hsx_load_write(hsx_vm_t *vm, uint32_t pid, const uint8_t *buf, size_t len, size_t *body);
+    int hsx_load_heap(hsx_vm_t *vm, uint32_t pid, uint32_t size);
     int hsx_load_end(hsx_vm_t *vm, uint32_t pid, uint32_t stack);
     int hsx_load_abort(hsx_vm_t *vm, uint32_t pid);
     int hsx_load(hsx_vm_t *vm, const uint8_t *buf, size_t len, uint32_t stack);

@@ -63,6 +63,9 @@ class VM:
         _checked(lib.hsx_load_write(self._vm, _u32(pid), data, len(data), self._body))
         return self._body[0]
 
+    def load_heap(self, pid, size):
+        _checked(lib.hsx_load_heap(self._vm, _u32(pid), _u32(size)))
+
     def load_end(self, pid, stack=0):
         _checked(lib.hsx_load_end(self._vm, _u32(pid), _u32(stack)))
 

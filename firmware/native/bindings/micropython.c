@@ -91,6 +91,12 @@ static mp_obj_t hsxvm_load_write(mp_obj_t self, mp_obj_t pid, mp_obj_t buf) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_load_write_obj, hsxvm_load_write);
 
+static mp_obj_t hsxvm_load_heap(mp_obj_t self, mp_obj_t pid, mp_obj_t size) {
+    checked(hsx_load_heap(vm_of(self), u32(pid), u32(size)));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_load_heap_obj, hsxvm_load_heap);
+
 // The last argument of load_end() and load(), by position or by name.
 static uint32_t stack_arg(size_t n_args, const mp_obj_t *args, mp_map_t *kw_args) {
     static const mp_arg_t allowed[] = {
@@ -201,6 +207,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_free_obj, hsxvm_free);
 static const mp_rom_map_elem_t hsxvm_locals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_load_begin), MP_ROM_PTR(&hsxvm_load_begin_obj)},
     {MP_ROM_QSTR(MP_QSTR_load_write), MP_ROM_PTR(&hsxvm_load_write_obj)},
+    {MP_ROM_QSTR(MP_QSTR_load_heap), MP_ROM_PTR(&hsxvm_load_heap_obj)},
     {MP_ROM_QSTR(MP_QSTR_load_end), MP_ROM_PTR(&hsxvm_load_end_obj)},
     {MP_ROM_QSTR(MP_QSTR_load_abort), MP_ROM_PTR(&hsxvm_load_abort_obj)},
     {MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&hsxvm_load_obj)},
