@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsx.errors import EBADMSG, HsxError
-from hsx.link import messages
-from hsx.link.messages import MAX_EVENT, pack_event, unpack_event
+from hsx.link import wire
+from hsx.link.wire import MAX_EVENT, pack_event, unpack_event
 
-texts = st.one_of(st.text(max_size=20), st.sampled_from(messages._WORDS))
+texts = st.one_of(st.text(max_size=20), st.sampled_from(wire._WORDS))
 values = st.one_of(
     st.none(), st.booleans(), st.integers(-(1 << 40), 1 << 40), texts, st.binary(max_size=20)
 )
@@ -63,7 +63,7 @@ def test_every_cut_of_an_event_is_refused(ts, pid, data):
 
 
 def test_words_are_told_once_and_fit_their_byte():
-    assert len(set(messages._WORDS)) == len(messages._WORDS) <= 128
+    assert len(set(wire._WORDS)) == len(wire._WORDS) <= 128
 
 
 def test_a_typical_event_takes_some_forty_bytes():
