@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""A node with two apps, and a host that asks it by messages."""
+
+from builders import EXIT, RET, SPIN, an_image, ldi
+from hsx.image.build import command_section, value_section
+from hsx.image.metadata import Command, Value
+from hsx.link.host_messages import Reply, pack_request, unpack_reply
+from hsx.service.requests import Requests
+from hsx.store.store import CONFIRMATION
+from powercut.medium import Medium
+from rig import Rig
+
+PUBLIC, USER, ADMIN = 0, 1, 2
+RO = 1
+PIN = 1
+LEVEL, LIMIT, SERIAL = 0x0101, 0x0102, 0x0103  # values
+RESET, PURGE, OPEN, NOTE, BREAK = 0x0201, 0x0202, 0x0203, 0x0204, 0x0205  # commands
+
+UID = bytes(range(12))
+IDENTITY = (5, UID, 77, "test", 0x8000, 0x4000, 1536, 64, 16, 16)
+
+
+def a_value(oid: int, flags: int = 0, auth: int = PUBLIC, name: str = "value", **more) -> Value:
+    limits = (more.get("epsilon", 0), more.get("low", 0), more.get("high", 0))
+    key = more.get("key", 0)
+    return Value(oid >> 8, oid & 0xFF, flags, auth, 0x3C00, name, "m", *limits, key, "tank")
+
+
+def a_command(oid: int, handler: int = 4, flags: int = 0, auth: int = PUBLIC, **more) -> Command:
+    name, help = more.get("name", "command"), more.get("help", "does it")
+    return Command(oid >> 8, oid & 0xFF, flags, auth, handler, name, help, "tank")
+
+
+VALUES = [a_value(LEVEL), a_value(LIMIT, auth=USER), a_value(SERIAL, RO)]
+COMMANDS = [
+    a_command(RESET),
+    a_command(PURGE, auth=ADMIN),
+    a_command(OPEN, flags=PIN),
+    a_command(BREAK, handler=12),
+]
+
+
+def an_app(name: str = "tank", values=VALUES, commands=COMMANDS) -> bytes:
+    """Spins. The command at 4 gives 7, the one at 12 faults."""
+    code = (SPIN, ldi(0, 7), RET, 0x7E000000)
+    sections = [value_section(values), command_section(commands)]
+    return an_image(*code, name=name, sections=sections)
+
+
+class Hosted(Rig):
+    """`store`: whether the board has one, formatted. PIDs 1 and 2 are the apps `tank` and
+    `tank_#0`, PID 3 has ended. `commands` keeps the signed commands that came; `answer` is what
+    they are answered with."""
+
+    def __init__(self, store: bool = True, apps: tuple = ()) -> None:
+        super().__init__("nowhere", Medium(bytearray(b"\xff" * 0x8000)) if store else None)
+        self.boot()
+        if store:
+            self.provisioning.format(CONFIRMATION)
+        for image in apps or (an_app(), an_app(), an_image(EXIT, name="short")):
+            self.load(image)
+        self.poll(4)
+        self.commands: list[bytes] = []
+        self.answer: tuple = (0, None)
+        self.identity = lambda: IDENTITY
+        self.requests = Requests(
+            self.node,
+            self.log,
+            self.provisioning if store else None,
+            lambda: self.identity(),
+            self._command,
+        )
+
+    def _command(self, view: memoryview) -> tuple:
+        self.commands.append(bytes(view))
+        return self.answer
+
+    def send(self, message: bytes) -> bytes:
+        return self.requests.message(memoryview(message), self.clock())
+
+    def ask(self, name: str, *numbers: int, data: bytes = b"") -> Reply:
+        """The reply to a request, which is to be one to it."""
+        raw = self.send(pack_request(name, 9, *numbers, data=data))
+        assert len(raw) <= 255
+        reply = unpack_reply(raw)
+        assert (reply.name, reply.tag) == (name, 9)
+        return reply
+
+    def told_state(self) -> tuple:
+        """All that a request could change."""
+        subscription = self.requests._subscription
+        reading = subscription and (subscription.sent, subscription.acked)
+        ps = self.node.ps()
+        return self.state(), ps, self.log.since(0), bytes(self.store_part.memory), reading
