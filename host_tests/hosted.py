@@ -6,6 +6,7 @@ from hsx.image.build import command_section, value_section
 from hsx.image.metadata import Command, Value
 from hsx.link.host_messages import Reply, pack_request, unpack_reply
 from hsx.service.requests import Requests
+from hsx.service.signed_commands import SignedCommands
 from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
 from rig import Rig
@@ -17,7 +18,6 @@ LEVEL, LIMIT, SERIAL = 0x0101, 0x0102, 0x0103  # values
 RESET, PURGE, OPEN, NOTE, BREAK = 0x0201, 0x0202, 0x0203, 0x0204, 0x0205  # commands
 
 UID = bytes(range(12))
-IDENTITY = (5, UID, 77, "test", 0x8000, 0x4000, 1536, 64, 16, 16)
 
 
 def a_value(oid: int, flags: int = 0, auth: int = PUBLIC, name: str = "value", **more) -> Value:
@@ -49,8 +49,7 @@ def an_app(name: str = "tank", values=VALUES, commands=COMMANDS) -> bytes:
 
 class Hosted(Rig):
     """`store`: whether the board has one, formatted. PIDs 1 and 2 are the apps `tank` and
-    `tank_#0`, PID 3 has ended. `commands` keeps the signed commands that came; `answer` is what
-    they are answered with."""
+    `tank_#0`, PID 3 has ended. Commands need no signature."""
 
     def __init__(self, store: bool = True, apps: tuple = ()) -> None:
         super().__init__("nowhere", Medium(bytearray(b"\xff" * 0x8000)) if store else None)
@@ -60,20 +59,12 @@ class Hosted(Rig):
         for image in apps or (an_app(), an_app(), an_image(EXIT, name="short")):
             self.load(image)
         self.poll(4)
-        self.commands: list[bytes] = []
-        self.answer: tuple = (0, None)
-        self.identity = lambda: IDENTITY
-        self.requests = Requests(
-            self.node,
-            self.log,
-            self.provisioning if store else None,
-            lambda: self.identity(),
-            self._command,
-        )
+        self.policy.configure({"number": 5, "network": 77, "max_code": 0x8000})
+        self.requests = Requests(self.service, UID, "test", lambda view: self.command(view))
 
-    def _command(self, view: memoryview) -> tuple:
-        self.commands.append(bytes(view))
-        return self.answer
+    def command(self, view: memoryview) -> int | None:
+        """Judges and does a signed command; tests may put another in."""
+        return SignedCommands(self.service).perform(view)
 
     def send(self, message: bytes) -> bytes:
         return self.requests.message(memoryview(message), self.clock())

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+import struct
+
 import pytest
 
 from hosted import (
@@ -16,6 +18,7 @@ from hosted import (
     an_app,
 )
 from hsx.errors import (
+    EACCES,
     EBADMSG,
     EBUSY,
     EINVAL,
@@ -27,6 +30,7 @@ from hsx.errors import (
     ESRCH,
     HsxError,
 )
+from hsx.link import command as signed
 from hsx.link import messages as m
 from hsx.link.host_messages import NAMES, pack_request, read_list, unpack_reply, unpack_told
 from hsx.link.wire import MAX_EVENT
@@ -256,12 +260,40 @@ def test_frames_of_values_ask_the_same(host):
     assert requests.call(1, PURGE) == (EPERM, 0)
 
 
-def test_a_signed_command_goes_to_its_judge_as_it_is(host):
-    host.answer = (0, 12)
-    assert host.ask("command", data=b"signed").values == {"result": 12}
-    host.answer = (EPERM, None)
-    assert host.ask("command", data=b"").errno == EPERM
-    assert host.commands == [b"signed", b""]
+@pytest.mark.requirement("P-87")
+def test_a_signed_command_changes_what_a_plain_request_does_not(host):
+    for action, object, result in (
+        (signed.SET, struct.pack("<BxHH", 1, LIMIT, HALF), None),
+        (signed.CALL, struct.pack("<BxH", 1, PURGE), 7),
+    ):
+        command = signed.pack(action, object, network=77) + bytes(64)
+        assert host.ask("command", data=command).values == {"result": result}
+    assert host.ask("get", 1, LIMIT).values == {"bits": HALF}
+
+
+@pytest.mark.requirement("P-87")
+def test_a_command_that_does_not_count_here_is_refused_and_changes_nothing(host):
+    good = signed.pack(signed.KILL, b"\x01", network=77) + bytes(64)
+    before = host.told_state()
+    assert host.ask("command", data=good[:-1]).errno == EBADMSG
+    host.policy.network = 78
+    assert host.ask("command", data=good).errno == EACCES
+    assert host.told_state() == before
+
+
+@pytest.mark.requirement("P-8")
+def test_a_load_is_told_while_it_goes_on_and_after_it_failed(host):
+    session = host.service.begin("UART:1", 400)
+    session.write(memoryview(an_app("late"))[:200])
+    values = host.ask("load", session.pid).values
+    assert (values["state"], values["source"], values["percent"]) == ("LOADING", "UART:1", 50)
+    assert (values["bytes"], values["total"], values["code"]) == (200, 400, None)
+    with pytest.raises(OSError):
+        session.end()
+    values = host.ask("load", session.pid).values
+    assert (values["state"], values["code"], values["where"]) == ("FAILED", "EBADMSG", "end")
+    assert host.ask("load", 1).values["state"] == "READY"
+    assert host.ask("load", 9).errno == ESRCH
 
 
 # ---- events -----------------------------------------------------------------------------------
@@ -352,17 +384,17 @@ def test_a_number_that_does_not_end_is_refused(host):
 
 
 def test_errors_of_other_layers_are_told_under_their_own_number(host):
-    def broken():
+    def broken(view):
         raise OSError(EIO)
 
-    host.identity = broken
-    reply = host.ask("hello")
+    host.command = broken
+    reply = host.ask("command")
     assert (reply.errno, reply.detail) == (EIO, "error of the medium")
 
 
 def test_a_heap_that_is_full_is_a_refusal(host):
-    def starved():
+    def starved(view):
         raise MemoryError
 
-    host.identity = starved
-    assert host.ask("hello").detail == "the node's heap is full"
+    host.command = starved
+    assert host.ask("command").detail == "the node's heap is full"

@@ -53,6 +53,7 @@ CALL = const(10)
 EVENTS = const(11)
 ACK = const(12)
 COMMAND = const(13)
+LOAD = const(14)
 
 # Name; numbers of its request; values of its reply; values of a row, for a list.
 TABLE = (
@@ -148,6 +149,12 @@ TABLE = (
     ("events", ("since", "window"), ("seq",), ()),
     ("ack", ("seq",), (), ()),
     ("command", (), ("result",), ()),
+    (
+        "load",
+        ("pid",),
+        ("state", "source", "bytes", "total", "percent", "code", "where", "detail"),
+        (),
+    ),
 )
 
 

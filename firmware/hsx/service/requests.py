@@ -8,7 +8,7 @@ Reading is free. Plain requests change only what is PUBLIC; everything else take
 from micropython import const
 
 from .. import errors, ticks
-from ..errors import EBADMSG, EINVAL, ENODEV, ENOENT, ENOSPC, ENOTSUP, EPERM, HsxError
+from ..errors import EBADMSG, EINVAL, ENOENT, ENOSPC, ENOTSUP, EPERM, HsxError
 from ..link import messages as m
 from ..link.wire import Writer
 from ..node import svc_core
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..node.node import Node
-    from .events import Events, Subscription
-    from .provisioning import Provisioning
-
-    Identity = Callable[[], tuple[Any, ...]]
-    Command = Callable[["memoryview"], tuple[int, Any]]
+    from .events import Subscription
+    from .loads import Loads
 
 _PUBLIC = const(0)  # auth level of who asks
 _WINDOW = const(64)  # events: the most that may be on their way
@@ -33,24 +29,22 @@ _PIDS = const(256)
 
 
 class Requests:
-    """One for each link. `sets`: None on a board without a store. `identity()` gives node number,
-    unique id (bytes), network id, board name, and what one image may have: bytes of code, data and
-    stack, values, commands, mailboxes. `command(view)` judges and does a signed command, and gives
-    errno, 0: done, and its result.
+    """One for each link of the node of `loads`. `uid`: what tells it from all others; `board`: its
+    name. `command(view)` judges and does a signed command and gives its result, or raises
+    (`signed_commands.SignedCommands.perform`).
     """
 
     def __init__(
         self,
-        node: "Node",
-        events: "Events",
-        sets: "Provisioning | None",
-        identity: "Identity",
-        command: "Command",
+        loads: "Loads",
+        uid: bytes,
+        board: str,
+        command: "Callable[[memoryview], int | None]",
     ) -> None:
-        self._node = node
-        self._events = events
-        self._sets = sets
-        self._identity = identity
+        self._loads = loads
+        self._node = loads.node
+        self._uid = uid
+        self._board = board
         self._command = command
         self._out = memoryview(bytearray(m.MAX))
         self._event = self._out[m.EVENT_HEAD :]
@@ -109,10 +103,7 @@ class Requests:
         if not 0 < op <= len(m.TABLE):
             raise HsxError(ENOTSUP, "begin", "this node has no such request")
         if op == m.COMMAND:
-            errno, result = self._command(view[2:])
-            if errno:
-                raise HsxError(errno, "begin", "the command is refused")
-            writer.value(result)
+            writer.value(self._command(view[2:]))
             return
         numbers = m.unpack_request(view)
         if m.TABLE[op - 1][3]:
@@ -126,7 +117,9 @@ class Requests:
         if op == m.HELLO:
             return self._hello()
         if op == m.STATUS:
-            return _of(m.TABLE[m.STATUS - 1][2], self._stored().status())
+            return _of(m.TABLE[m.STATUS - 1][2], self._loads.keeper().status())
+        if op == m.LOAD:
+            return _of(m.TABLE[m.LOAD - 1][2], self._loads.load_status(numbers[0]))
         if op == m.GET:
             return (self._get(numbers[0], numbers[1]),)
         if op == m.SET:
@@ -137,8 +130,8 @@ class Requests:
             since, window = numbers
             if not 0 < window <= _WINDOW:
                 raise HsxError(EINVAL, "begin", "window is not 1 to 64")
-            self._subscription = self._events.subscribe(since, window)
-            return (self._events.seq,)
+            self._subscription = self._loads.events.subscribe(since, window)
+            return (self._loads.events.seq,)
         elif op == m.ACK:
             if self._subscription is None:
                 raise HsxError(ENOENT, "begin", "there is no subscription")
@@ -146,23 +139,35 @@ class Requests:
         return ()
 
     def _hello(self) -> "tuple[Any, ...]":
-        node, uid, network, board, *most = self._identity()
+        loads = self._loads
+        policy = loads.policy
         active = state = None
         try:
-            status = self._stored().status()
+            status = loads.keeper().status()
             active = status["active"]
             state = status["state"]
         except OSError:
             pass  # a node without a store says hello, too
-        svc = self._node.svc
-        head = (m.VERSION, node, uid, network, board, svc_core.ABI, svc_core.capabilities(svc))
-        seq = self._events.seq
-        return head + (self._node.vm.free(),) + tuple(most) + (seq, active, state)
-
-    def _stored(self) -> "Provisioning":
-        if self._sets is None:
-            raise HsxError(ENODEV, "begin", "the board has no store")
-        return self._sets
+        capabilities = svc_core.capabilities(self._node.svc) & policy.capabilities
+        return (
+            m.VERSION,
+            policy.number,
+            self._uid,
+            policy.network,
+            self._board,
+            svc_core.ABI,
+            capabilities,
+            self._node.vm.free(),
+            policy.max_code,
+            policy.max_data,
+            policy.max_stack,
+            policy.max_values,
+            policy.max_commands,
+            policy.max_mailboxes,
+            loads.events.seq,
+            active,
+            state,
+        )
 
     # ---- lists --------------------------------------------------------------------------------
 
@@ -207,7 +212,7 @@ class Requests:
 
     def _banks(self, numbers: "list[int]") -> "list[tuple[Any, ...]]":
         """The banks, or with a second number the images in one of them."""
-        slots = self._stored().slots()
+        slots = self._loads.keeper().slots()
         names = m.TABLE[m.IMAGES - 1][3]
         if len(numbers) == 1:
             for slot in slots:
@@ -263,4 +268,4 @@ class Requests:
 
 
 def _of(names: "tuple[str, ...]", row: "dict[str, Any]") -> "tuple[Any, ...]":
-    return tuple([row[name] for name in names])
+    return tuple([row.get(name) for name in names])
