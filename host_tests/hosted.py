@@ -40,11 +40,11 @@ COMMANDS = [
 ]
 
 
-def an_app(name: str = "tank", values=VALUES, commands=COMMANDS) -> bytes:
+def an_app(name: str = "tank", values=VALUES, commands=COMMANDS, **more) -> bytes:
     """Spins. The command at 4 gives 7, the one at 12 faults."""
     code = (SPIN, ldi(0, 7), RET, 0x7E000000)
     sections = [value_section(values), command_section(commands)]
-    return an_image(*code, name=name, sections=sections)
+    return an_image(*code, name=name, sections=sections, **more)
 
 
 class Hosted(Rig):

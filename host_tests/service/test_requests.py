@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import struct
+import tracemalloc
 
 import pytest
 
@@ -35,6 +36,7 @@ from hsx.link import messages as m
 from hsx.link.host_messages import NAMES, pack_request, read_list, unpack_reply, unpack_told
 from hsx.link.wire import MAX_EVENT
 from hsx.node import svc_core
+from hsx.service.session import PROGRESS_MS
 
 ONE, HALF = 0x3C00, 0x3800  # 1.0, 0.5
 MINUTE = 60000
@@ -348,6 +350,64 @@ def test_the_longest_event_fits_its_message(host):
     host.log.emit("x" * 111, 1, {"y" * 60: "z" * 60})
     raw = host.requests.event(host.clock())
     assert MAX_EVENT - 10 < len(raw) <= m.MAX
+
+
+def loads(host: Hosted, ms: int, chunk: int = 16) -> int:
+    """One load, `ms` for each chunk; how many steps it took."""
+    image = an_app("late", rodata=bytes(400))
+    session = host.service.begin("UART:1", len(image))
+    steps = 0
+    for at in range(0, len(image), chunk):
+        session.write(memoryview(image)[at : at + chunk])
+        host.clock.forward(ms)
+        steps += 1
+    session.end()
+    host.node.kill(session.pid)
+    return steps
+
+
+@pytest.mark.requirement("P-82", "P-98")
+@pytest.mark.parametrize("ms", [1, 60, 400])
+def test_progress_arrives_at_most_four_times_a_second_and_only_rises(host, ms):
+    host.ask("events", host.log.seq, 4)
+    steps = loads(host, ms)
+    found = []
+    while True:
+        some = told(host)
+        if not some:
+            break
+        found += some
+        host.send(pack_request("ack", 0, some[-1][0]))
+    assert [event[0] for event in found] == list(range(found[0][0], host.log.seq + 1))
+    progress = [event for event in found if event[2] == "provisioning.progress"]
+    assert 1 <= len(progress) <= 1 + steps * ms // PROGRESS_MS
+    written = [event[4]["bytes_written"] for event in progress]
+    assert written == sorted(set(written))
+    assert progress[-1][4]["percent"] == 100
+    others = [event[2] for event in found if event[2].startswith("prov") and event not in progress]
+    assert others == ["provisioning.started", "provisioning.complete"]
+
+
+@pytest.mark.requirement("P-83", "P-98")
+def test_a_host_that_never_acknowledges_slows_no_load_and_takes_no_memory():
+    steps, sent, grown = {}, {}, {}
+    for window in (0, 8):
+        host = Hosted()
+        if window:
+            host.ask("events", host.log.seq, window)
+        sent[window] = 0
+        tracemalloc.start()
+        for round in range(60):
+            steps.setdefault(window, set()).add(loads(host, 0))
+            sent[window] += len(told(host))
+            if round == 20:  # by then the log has come round
+                before = tracemalloc.get_traced_memory()[0]
+        grown[window] = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert host.log.oldest > 80
+    assert steps[0] == steps[8]
+    assert sent == {0: 0, 8: 8}
+    assert grown[8] - grown[0] < 1024  # the test's console grows with what is told
 
 
 # ---- what is wrong ----------------------------------------------------------------------------
