@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A node with two apps, and a host that asks it by messages."""
 
-from builders import EXIT, RET, SPIN, an_image, ldi
+from builders import EXIT, RET, SLEEP, SPIN, an_image, ldi
 from hsx.image.build import command_section, value_section
 from hsx.image.metadata import Command, Value
 from hsx.link.host_messages import Reply, pack_request, unpack_reply
@@ -26,7 +26,7 @@ def a_value(oid: int, flags: int = 0, auth: int = PUBLIC, name: str = "value", *
     return Value(oid >> 8, oid & 0xFF, flags, auth, 0x3C00, name, "m", *limits, key, "tank")
 
 
-def a_command(oid: int, handler: int = 4, flags: int = 0, auth: int = PUBLIC, **more) -> Command:
+def a_command(oid: int, handler: int = 12, flags: int = 0, auth: int = PUBLIC, **more) -> Command:
     name, help = more.get("name", "command"), more.get("help", "does it")
     return Command(oid >> 8, oid & 0xFF, flags, auth, handler, name, help, "tank")
 
@@ -36,13 +36,13 @@ COMMANDS = [
     a_command(RESET),
     a_command(PURGE, auth=ADMIN),
     a_command(OPEN, flags=PIN),
-    a_command(BREAK, handler=12),
+    a_command(BREAK, handler=20),
 ]
 
 
 def an_app(name: str = "tank", values=VALUES, commands=COMMANDS, **more) -> bytes:
-    """Spins. The command at 4 gives 7, the one at 12 faults."""
-    code = (SPIN, ldi(0, 7), RET, 0x7E000000)
+    """Sleeps, two seconds at a time. The command at 12 gives 7, the one at 20 faults."""
+    code = (ldi(0, 2000), SLEEP, SPIN, ldi(0, 7), RET, 0x7E000000)
     sections = [value_section(values), command_section(commands)]
     return an_image(*code, name=name, sections=sections, **more)
 
@@ -82,4 +82,5 @@ class Hosted(Rig):
         subscription = self.requests._subscription
         reading = subscription and (subscription.sent, subscription.acked)
         ps = self.node.ps()
-        return self.state(), ps, self.log.since(0), bytes(self.store_part.memory), reading
+        log = (self.log.seq, self.log.oldest, bytes(self.log._log))
+        return self.state(), ps, log, bytes(self.store_part.memory), reading

@@ -8,11 +8,10 @@ Reading is free. Plain requests change only what is PUBLIC; everything else take
 from micropython import const
 
 from .. import errors, ticks
-from ..errors import EBADMSG, EINVAL, ENOENT, ENOSPC, ENOTSUP, EPERM, HsxError
+from ..errors import EBADMSG, EINVAL, ENOENT, ENOSPC, ENOTSUP, HsxError
 from ..link import messages as m
 from ..link.wire import Writer
 from ..node import svc_core
-from ..node import values as v
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,8 +60,9 @@ class Requests:
             return b""  # one reply must not beget another
         self._heard = now
         out = self._out
-        out[0] = m.REPLY | op
-        out[1] = view[1] if len(view) > 1 else 0
+        whole = len(view) > 1
+        out[0] = m.REPLY | op if whole else m.REPLY
+        out[1] = view[1] if whole else 0
         out[2] = 0
         writer = Writer(out, 3, m.MAX)
         try:
@@ -257,11 +257,8 @@ class Requests:
 
     def _call(self, pid: int, oid: int) -> "int | None":
         commands = self._node.commands
-        if commands is not None:
-            pid = pid or commands.owner(oid)
-            if commands.allow(pid, oid, None, _PUBLIC) == v.EPERM:
-                # Before the node tells the end of a call that there was not.
-                raise HsxError(EPERM, "begin", "the command is not public")
+        if not pid and commands is not None:
+            pid = commands.owner(oid)
         if not pid:
             raise HsxError(ENOENT, "begin", "no task has such a command")
         return self._node.call(pid, oid, None, _PUBLIC)
