@@ -57,8 +57,8 @@ SPECIAL = {
     "json": {"node"},
     "machine": {"boot"},
 }
-# Not frozen: these write images on a host.
-HOST_ONLY = {"image/build.py"}
+# Not frozen: these are the hosts' half.
+HOST_ONLY = {"image/build.py", "link/host_messages.py"}
 # The one way up: what the frozen boot code calls hands the Runtime to the names of the REPL.
 WAYS_UP = {("boot/start.py", "hsx")}
 
