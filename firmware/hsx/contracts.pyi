@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from .image.header import Header
 from .image.sections import Metadata
 from .node.tasks import Task
+from .service.policy import Policy
 from .store.region import Region
 
 Changed = Callable[[int, int, int, int], None]  # PID, OID, old bits, new bits of a value
@@ -86,5 +87,6 @@ class Board(Protocol):
     def console(self) -> Stream: ...
     def mount_sdcard(self, root: str, /) -> None: ...  # read-only; OSError: no card, no FAT
     def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
+    def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
     def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
     def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...
