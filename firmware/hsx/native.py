@@ -31,6 +31,7 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     STEPS,
     SVC,
     VM,
+    FrameRing,
 )
 
 try:
