@@ -32,6 +32,8 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     SVC,
     VM,
     FrameRing,
+    slcan_format,
+    slcan_parse,
 )
 
 try:

@@ -54,6 +54,20 @@ def ed25519_verify(
     False for any other lengths, and for what `ed25519.h` names besides. Missing where the core was
     built without (HSX_ED25519=0). On a Cortex-M4 1.7 million instructions and 2 KiB of stack."""
 
+def slcan_parse(
+    line: "bytes | bytearray | memoryview", start: int, stop: int, data: "bytearray | memoryview"
+) -> int:
+    """The frame in `line[start:stop]`, an SLCAN line `t` without its carriage return: identifier |
+    length << 11, its data in `data`, 8 bytes or more; -1 for any other line. Allocates nothing.
+    EINVAL: `data` is shorter, or the indexes are not those of a part of `line`."""
+
+def slcan_format(
+    ident: int, data: "bytes | bytearray | memoryview", line: "bytearray | memoryview"
+) -> int:
+    """The SLCAN line of a frame into `line`, 22 bytes or more: its length, with the carriage
+    return. Allocates nothing. EINVAL: the identifier has more than 11 bits, `data` more than 8
+    bytes, or `line` is shorter."""
+
 class FrameRing:
     def __init__(self, frames: int, place: int) -> None:
         """A ring of CAN frames between a hard interrupt, which puts, and one reader, which it may

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import Misuse, Reset, machine, pyb
+from fakes import Misuse, Reset, machine, machine_can, pyb
 from fakes.canbus import Frame
 from fakes.clock import Clock
 from fakes.fram import Fram, Power, PowerCut
@@ -151,7 +151,7 @@ def class_body(tree: ast.Module, name: str) -> "list[ast.stmt]":
     return next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name).body
 
 
-@pytest.mark.parametrize("cls", [Pin, Timer, UART, I2C, SoftI2C])
+@pytest.mark.parametrize("cls", [Pin, Timer, UART, I2C, SoftI2C, machine_can.CAN])
 def test_machine_class_has_the_signatures_of_the_stub(cls: type) -> None:
     tree = stub("machine.pyi")
     assert owner_differences(cls, class_body(tree, cls.__name__), tree) == []

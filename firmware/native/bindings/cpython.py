@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""VM, FrameRing and ed25519_verify over the compiled core: converts arguments and results, raises
-errors, and nothing else."""
+"""VM, FrameRing, SLCAN lines and ed25519_verify over the compiled core: converts arguments and
+results, raises errors, and nothing else."""
 
 from ._core import ffi, lib
 
@@ -36,6 +36,22 @@ def ed25519_verify(public_key, message, signature):
     text = ffi.from_buffer("uint8_t[]", message)
     mark = ffi.from_buffer("uint8_t[]", signature)
     return lib.hsx_ed25519_verify(key, len(key), text, len(text), mark, len(mark))
+
+
+def slcan_parse(line, start, stop, data):
+    text = ffi.from_buffer("uint8_t[]", line)
+    out = ffi.from_buffer("uint8_t[]", data, require_writable=True)
+    if not 0 <= start <= stop <= len(text) or len(out) < 8:
+        raise OSError(22, "")
+    return lib.hsx_slcan_parse(text + start, stop - start, out)
+
+
+def slcan_format(ident, data, line):
+    payload = ffi.from_buffer("uint8_t[]", data)
+    out = ffi.from_buffer("uint8_t[]", line, require_writable=True)
+    if not 0 <= ident <= 0x7FF or len(payload) > 8 or len(out) < lib.HSX_SLCAN_LINE:
+        raise OSError(22, "")
+    return lib.hsx_slcan_format(ident, payload, len(payload), out)
 
 
 class VM:
@@ -140,5 +156,5 @@ class FrameRing:
         return self._ring.lost
 
 
-__all__ = ["VM", "FrameRing", "ed25519_verify"]
+__all__ = ["VM", "FrameRing", "ed25519_verify", "slcan_format", "slcan_parse"]
 __all__ += [name for name in dir() if name.isupper() and name[0] != "_" and name != "VM"]

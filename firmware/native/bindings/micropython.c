@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Module `hsxvm` for MicroPython: classes VM and FrameRing and, where HSX_ED25519 is set,
-// ed25519_verify, as hsxvm.pyi describes them. Converts arguments and results, raises, and keeps
+// Module `hsxvm` for MicroPython: classes VM and FrameRing, SLCAN lines and, where
+// HSX_ED25519 is set, ed25519_verify, as hsxvm.pyi describes them. Converts arguments and results, raises, and keeps
 // memory where the collector sees it; nothing else.
 
 #include "py/binary.h"
@@ -11,6 +11,7 @@
 
 #include "frame_ring.h"
 #include "hsxvm.h"
+#include "slcan.h"
 #if HSX_ED25519
 #include "ed25519.h"
 #endif
@@ -306,6 +307,31 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &ring_locals
 );
 
+static mp_obj_t hsxvm_slcan_parse(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t text = bytes_of(args[0], MP_BUFFER_READ);
+    mp_buffer_info_t data = bytes_of(args[3], MP_BUFFER_WRITE);
+    uint32_t start = u32(args[1]);
+    uint32_t stop = u32(args[2]);
+    if (start > stop || stop > text.len || data.len < 8) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    const uint8_t *line = (const uint8_t *)text.buf + start;
+    return MP_OBJ_NEW_SMALL_INT(hsx_slcan_parse(line, stop - start, data.buf));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_slcan_parse_obj, 4, 4, hsxvm_slcan_parse);
+
+static mp_obj_t hsxvm_slcan_format(mp_obj_t ident, mp_obj_t data_in, mp_obj_t line_in) {
+    mp_buffer_info_t data = bytes_of(data_in, MP_BUFFER_READ);
+    mp_buffer_info_t line = bytes_of(line_in, MP_BUFFER_WRITE);
+    if (u32(ident) > 0x7FF || data.len > 8 || line.len < HSX_SLCAN_LINE) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    return MP_OBJ_NEW_SMALL_INT(
+        (mp_int_t)hsx_slcan_format(u32(ident), data.buf, data.len, line.buf));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_slcan_format_obj, hsxvm_slcan_format);
+
 #if HSX_ED25519
 static mp_obj_t hsxvm_ed25519_verify(mp_obj_t public_key, mp_obj_t message, mp_obj_t signature) {
     mp_buffer_info_t key = bytes_of(public_key, MP_BUFFER_READ);
@@ -321,6 +347,8 @@ static const mp_rom_map_elem_t hsxvm_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hsxvm)},
     {MP_ROM_QSTR(MP_QSTR_VM), MP_ROM_PTR(&hsxvm_type)},
     {MP_ROM_QSTR(MP_QSTR_FrameRing), MP_ROM_PTR(&ring_type)},
+    {MP_ROM_QSTR(MP_QSTR_slcan_parse), MP_ROM_PTR(&hsxvm_slcan_parse_obj)},
+    {MP_ROM_QSTR(MP_QSTR_slcan_format), MP_ROM_PTR(&hsxvm_slcan_format_obj)},
     #if HSX_ED25519
     {MP_ROM_QSTR(MP_QSTR_ed25519_verify), MP_ROM_PTR(&hsxvm_ed25519_verify_obj)},
     #endif
