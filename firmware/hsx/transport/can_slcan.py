@@ -47,7 +47,8 @@ class SlcanRunner:
         self._views = tuple([memoryview(data)[:n] for n in range(9)])
         self._line = memoryview(bytearray(22))
         self._lines = tuple([self._line[: 6 + 2 * n] for n in range(9)])
-        self._unsent = self._line[:0]  # of a line that the UART did not take as a whole
+        self._nothing = self._line[:0]
+        self._unsent = self._nothing  # what the UART did not take of a line
         self._state = _CLOSED
         self._received = 0
         self._sent = 0
@@ -78,7 +79,7 @@ class SlcanRunner:
     def close(self) -> None:
         """The host's channel is closed; what it sends from now on is not read."""
         self._state = _CLOSED
-        self._unsent = self._line[:0]
+        self._unsent = self._nothing
 
     def stats(self) -> "dict[str, int]":
         """Frames received and sent; lines that were no frame and no command; the state of the
@@ -144,7 +145,9 @@ class SlcanRunner:
     def _reply(self, text: bytes) -> None:
         """Not into a line that is under way: the frame counts more."""
         if not len(self._unsent):
-            self._uart.write(text)
+            written = self._uart.write(text)
+            if written and written < len(text):
+                self._unsent = memoryview(text)[written:]
 
     def _send(self) -> None:
         """Frames, as long as the host listens and the UART takes them."""
@@ -155,7 +158,7 @@ class SlcanRunner:
                 if written != len(self._unsent):
                     self._unsent = self._unsent[written or 0 :]
                     return
-                self._unsent = self._line[:0]
+                self._unsent = self._nothing
             if self._state == _CLOSED:
                 return
             ident = engine.next_frame(self._data)
