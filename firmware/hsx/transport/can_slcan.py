@@ -42,9 +42,9 @@ class SlcanRunner:
         self._room = memoryview(self._buf)[_CARRY:]
         self._start = _CARRY  # where the line begins that the next read goes on with
         self._skip = False  # until its end a line is none: it was too long
-        data = bytearray(8)
-        self._data = data
-        self._views = tuple([memoryview(data)[:n] for n in range(9)])
+        self._frame = engine.frame
+        self._data = bytearray(8)
+        self._views = tuple([memoryview(self._data)[:n] for n in range(9)])
         self._line = memoryview(bytearray(22))
         self._lines = tuple([self._line[: 6 + 2 * n] for n in range(9)])
         self._nothing = self._line[:0]
@@ -94,21 +94,24 @@ class SlcanRunner:
     def _split(self, stop: int, now: int) -> None:
         """Takes the whole lines; what is left moves in front of where the next read begins."""
         buf = self._buf
+        data = self._data
+        views = self._views
+        frame = self._frame
         at = self._start
         end = buf.find(_DONE, at, stop)
         while end >= 0:
-            if self._skip:
-                self._skip = False
-                self._reply(_BAD)
-            elif buf[at] == 0x74:  # t
-                self._take(at, end, now)
-            else:
+            got = slcan_parse(buf, at, end, data)
+            if got < 0 or self._skip or self._state != _OPEN:
                 self._command(bytes(memoryview(buf)[at:end]))
+            else:
+                if self._unsent is self._nothing:
+                    self._uart.write(_DONE)
+                self._received += 1
+                frame(got & 0x7FF, views[got >> 11], now)
             at = end + 1
             end = buf.find(_DONE, at, stop)
         if stop - at > _CARRY:
             self._skip = True
-            self._lost += 1
             at = stop
         to = _CARRY - (stop - at)
         self._start = to
@@ -117,19 +120,11 @@ class SlcanRunner:
             at += 1
             to += 1
 
-    def _take(self, at: int, end: int, now: int) -> None:
-        got = slcan_parse(self._buf, at, end, self._data)
-        if got < 0 or self._state != _OPEN:
-            self._lost += 1
-            self._reply(_BAD)
-            return
-        self._reply(_DONE)
-        self._received += 1
-        self._engine.frame(got & 0x7FF, self._views[got >> 11], now)
-
     def _command(self, text: bytes) -> None:
         reply = _BAD
-        if text in _CHANNEL:
+        if self._skip:
+            self._skip = False
+        elif text in _CHANNEL:
             self._state = _CHANNEL.index(text)
             reply = _DONE
         elif text[:1] in _TAKEN:
@@ -144,7 +139,7 @@ class SlcanRunner:
 
     def _reply(self, text: bytes) -> None:
         """Not into a line that is under way: the frame counts more."""
-        if not len(self._unsent):
+        if self._unsent is self._nothing:
             written = self._uart.write(text)
             if written and written < len(text):
                 self._unsent = memoryview(text)[written:]
@@ -153,7 +148,7 @@ class SlcanRunner:
         """Frames, as long as the host listens and the UART takes them."""
         engine = self._engine
         while True:
-            if len(self._unsent):
+            if self._unsent is not self._nothing:
                 written = self._uart.write(self._unsent)
                 if written != len(self._unsent):
                     self._unsent = self._unsent[written or 0 :]
