@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The node as an SLCAN adapter: lines, hosts that misbehave, and python-can's own host side."""
 
-import os
 import random
 import threading
 import time
-import tty
 
 import can
 import pytest
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 from fakes import machine
 from fakes.machine import UART
 from hsx.transport.can_slcan import SlcanRunner
+from transport.pty_uart import PtyUart
 from transport.stub_engine import StubEngine
 
 
@@ -221,35 +220,6 @@ def test_line_goes_out_whole_however_little_the_uart_takes():
 
 
 # ---- python-can -------------------------------------------------------------------------------
-
-
-class PtyUart:
-    """The node's end of a pty, as a UART that never waits."""
-
-    def __init__(self):
-        self.handle, theirs = os.openpty()
-        tty.setraw(theirs)
-        self.path = os.ttyname(theirs)
-        self._theirs = theirs
-        os.set_blocking(self.handle, False)
-
-    def readinto(self, buf):
-        try:
-            data = os.read(self.handle, len(buf))
-        except BlockingIOError:
-            return None
-        buf[: len(data)] = data
-        return len(data)
-
-    def write(self, buf):
-        try:
-            return os.write(self.handle, buf)
-        except BlockingIOError:
-            return None
-
-    def close(self):
-        os.close(self.handle)
-        os.close(self._theirs)
 
 
 @pytest.fixture

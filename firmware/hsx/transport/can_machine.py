@@ -90,7 +90,6 @@ class CanRunner:
             self._since = now
             self.close()
             self.open()
-        self._send()
         count = self._ring.drain(self._frame, now, self._limit)
         self._received += count
         wait = self._engine.poll(now)

@@ -85,7 +85,6 @@ class CanRunner:
     def poll(self, now: int) -> int:
         """Hands on what has come, as much as the ring holds, and sends what is due. Returns
         milliseconds until it wants to be called again."""
-        self._send()
         count = self._ring.drain(self._frame, now, self._limit)
         self._received += count
         wait = self._engine.poll(now)
