@@ -32,6 +32,7 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     SVC,
     VM,
     FrameRing,
+    place,
     slcan_format,
     slcan_parse,
 )

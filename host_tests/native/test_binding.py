@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hsxvm
 from builders import SPIN, an_image
@@ -122,3 +124,16 @@ def test_named_arguments_work_where_there_are_defaults():
     vm.load_write(pid, an_image(SPIN))
     vm.load_end(pid, stack=128)
     assert vm.get(pid, hsxvm.STACK_LIMIT) == 0xFFFC - 128
+
+
+@given(st.binary(max_size=20), st.integers(-2, 22), st.binary(max_size=8))
+def test_bytes_are_placed_where_they_fit_and_nowhere_else(before, at, data):
+    buf = bytearray(before)
+    if 0 <= at <= len(before) - len(data):
+        hsxvm.place(memoryview(buf), at, data)
+        assert buf == before[:at] + data + before[at + len(data) :]
+    else:
+        with pytest.raises(OSError) as error:
+            hsxvm.place(buf, at, data)
+        assert error.value.errno == errors.EINVAL
+        assert buf == before

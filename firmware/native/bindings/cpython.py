@@ -38,6 +38,14 @@ def ed25519_verify(public_key, message, signature):
     return lib.hsx_ed25519_verify(key, len(key), text, len(text), mark, len(mark))
 
 
+def place(buf, at, data):
+    into = ffi.from_buffer("uint8_t[]", buf, require_writable=True)
+    source = ffi.from_buffer("uint8_t[]", data)
+    if not 0 <= at <= len(into) - len(source):
+        raise OSError(22, "")
+    ffi.memmove(into + at, source, len(source))
+
+
 def slcan_parse(line, start, stop, data):
     text = ffi.from_buffer("uint8_t[]", line)
     out = ffi.from_buffer("uint8_t[]", data, require_writable=True)
@@ -156,5 +164,5 @@ class FrameRing:
         return self._ring.lost
 
 
-__all__ = ["VM", "FrameRing", "ed25519_verify", "slcan_format", "slcan_parse"]
+__all__ = ["VM", "FrameRing", "ed25519_verify", "place", "slcan_format", "slcan_parse"]
 __all__ += [name for name in dir() if name.isupper() and name[0] != "_" and name != "VM"]

@@ -4,6 +4,8 @@
 // HSX_ED25519 is set, ed25519_verify, as hsxvm.pyi describes them. Converts arguments and results, raises, and keeps
 // memory where the collector sees it; nothing else.
 
+#include <string.h>
+
 #include "py/binary.h"
 #include "py/obj.h"
 #include "py/objarray.h"
@@ -307,6 +309,18 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &ring_locals
 );
 
+static mp_obj_t hsxvm_place(mp_obj_t buf, mp_obj_t at_in, mp_obj_t data_in) {
+    mp_buffer_info_t into = bytes_of(buf, MP_BUFFER_WRITE);
+    mp_buffer_info_t data = bytes_of(data_in, MP_BUFFER_READ);
+    uint32_t at = u32(at_in);
+    if (at > into.len || data.len > into.len - at) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    memmove((uint8_t *)into.buf + at, data.buf, data.len);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_place_obj, hsxvm_place);
+
 static mp_obj_t hsxvm_slcan_parse(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_buffer_info_t text = bytes_of(args[0], MP_BUFFER_READ);
@@ -347,6 +361,7 @@ static const mp_rom_map_elem_t hsxvm_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hsxvm)},
     {MP_ROM_QSTR(MP_QSTR_VM), MP_ROM_PTR(&hsxvm_type)},
     {MP_ROM_QSTR(MP_QSTR_FrameRing), MP_ROM_PTR(&ring_type)},
+    {MP_ROM_QSTR(MP_QSTR_place), MP_ROM_PTR(&hsxvm_place_obj)},
     {MP_ROM_QSTR(MP_QSTR_slcan_parse), MP_ROM_PTR(&hsxvm_slcan_parse_obj)},
     {MP_ROM_QSTR(MP_QSTR_slcan_format), MP_ROM_PTR(&hsxvm_slcan_format_obj)},
     #if HSX_ED25519
