@@ -83,7 +83,7 @@ def test_frames_come_to_the_engine_in_their_order_with_the_time_of_the_poll(node
     assert node.runner.stats()["received"] == 4
 
 
-@pytest.mark.requirement("P-66")
+@pytest.mark.requirement("P-68")
 @pytest.mark.parametrize("stall_ms", STALLS)
 @pytest.mark.parametrize("kind", MAKERS)
 def test_stall_of_the_main_loop_at_full_rate(kind, stall_ms):
@@ -104,7 +104,7 @@ def test_stall_of_the_main_loop_at_full_rate(kind, stall_ms):
         assert set(node.engine.received) < set(frames)
 
 
-@pytest.mark.requirement("P-66")
+@pytest.mark.requirement("P-68")
 @pytest.mark.parametrize("kind", MAKERS)
 def test_five_milliseconds_of_stall_anywhere_lose_nothing(kind):
     node = Node(kind)
@@ -189,6 +189,7 @@ def test_load_frame_never_overtakes_the_bulk_frames_before_it(node):
     assert [data for _, data in node.engine.received] == [b"1", b"2", b"3"]
 
 
+@pytest.mark.requirement("P-68")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -224,6 +225,7 @@ def test_base_of_the_identifiers_can_be_another(kind):
     assert sorted(ident for ident, _ in node.engine.received) == [0x000, 0x280, 0x300]
 
 
+@pytest.mark.requirement("P-88")
 def test_flood_ends_a_poll_and_asks_for_another_at_once():
     node = Node("pyb", frames=4)
     original = node.engine.frame
@@ -252,7 +254,7 @@ def on_the_bus(node, polls=50):
     return sent
 
 
-@pytest.mark.requirement("P-66")
+@pytest.mark.requirement("P-68")
 def test_frames_of_one_identifier_leave_in_their_order(node):
     frames = [(0x685, bytes([n])) for n in range(12)]
     node.engine.to_send = list(frames)
@@ -330,7 +332,7 @@ def test_error_states_are_told_once_each(node):
     assert node.runner.stats()["passive"] == 1
 
 
-@pytest.mark.requirement("P-66")
+@pytest.mark.requirement("P-68")
 def test_node_comes_back_from_bus_off_and_never_waits_for_an_idle_bus(node):
     node.poll()
     node.engine.to_send = [(0x685, b"one"), (0x605, b"two")]

@@ -151,6 +151,7 @@ def test_any_split_of_the_bytes_gives_the_same(sizes):
     assert (answer, node.engine.received) == whole(Node())
 
 
+@pytest.mark.requirement("P-68")
 @given(st.lists(st.binary(max_size=400), max_size=20))
 def test_arbitrary_bytes_never_raise_and_leave_the_node_able_to_talk(chunks):
     node = Node()
@@ -164,6 +165,7 @@ def test_arbitrary_bytes_never_raise_and_leave_the_node_able_to_talk(chunks):
     assert node.engine.received == [(0x701, b"\xaa")]
 
 
+@pytest.mark.requirement("P-68")
 @pytest.mark.parametrize("seed", range(30))
 def test_damaged_lines_never_raise_and_whole_ones_still_arrive(seed):
     chance = random.Random(seed)
@@ -180,6 +182,7 @@ def test_damaged_lines_never_raise_and_whole_ones_still_arrive(seed):
     assert node.engine.received == [(0x700, b"\x5a" * 8)]
 
 
+@pytest.mark.requirement("P-88")
 def test_flood_ends_a_poll_and_asks_for_another_at_once(node):
     node.uart.sim_receive(b"O\r" + b"t7010\r" * 600)
     assert node.runner.poll(0) == 0
