@@ -5,6 +5,9 @@ and python-can reaches the node over SLCAN."""
 import can
 import pytest
 
+from measure import can_receive
+from measure.node import MeasuringNode
+
 pytestmark = pytest.mark.target
 
 ENGINE = """
@@ -186,3 +189,11 @@ def test_python_can_reaches_the_node_over_slcan_and_its_frames_allocate_nothing(
         printed, error = repl.end()
         assert (printed.strip(), error) == (f"400 {total(frames)}", "")
     assert got == [(0x685, n) for n in range(49, -1, -1)]
+
+
+def test_way_from_the_bus_to_the_engine_takes_a_third_of_a_frames_instructions(firmware, tmp_path):
+    with MeasuringNode(firmware, tmp_path) as node:
+        figures = can_receive.count(node)
+    by_interrupt = figures["can.m4_insns_interrupt"] + figures["can.m4_insns_handed_on"]
+    assert 0 < by_interrupt <= 4000
+    assert 0 < figures["can.m4_insns_slcan"] <= 6000
