@@ -30,7 +30,7 @@ LAYERS = {
     "node": _GROUND | {"image", "native"},
     "store": _GROUND | {"image"},
     "link": _GROUND,
-    "transport": _GROUND | {"image", "link"},
+    "transport": _GROUND | {"image", "native", "link"},
     "service": _GROUND | {"image", "native", "node", "store", "link"},
     "boot": _GROUND
     | {"image", "native", "node", "store", "link", "transport", "service", "console"},

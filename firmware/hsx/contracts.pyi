@@ -90,3 +90,23 @@ class Board(Protocol):
     def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
     def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
     def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...
+
+class CanEngine(Protocol):
+    """A protocol on a CAN bus, without the bus: 11-bit identifiers, up to 8 bytes of data."""
+
+    buf_len: int  # bytes of the frame that next_frame() gave last
+
+    # One received frame; `data` is valid during the call only.
+    def frame(self, ident: int, data: memoryview, now: int, /) -> object: ...
+    def poll(self, now: int, /) -> int: ...  # ms until it wants to be called again
+    def next_frame(self, buf: bytearray, /) -> int: ...  # identifier, data in `buf`; -1: none
+
+class Runner(Protocol):
+    """A driver joined to an engine. Nothing happens before open() or after close()."""
+
+    name: str  # how events call it
+
+    def open(self) -> None: ...  # raises what the driver raises
+    def poll(self, now: int, /) -> int: ...  # ms until it wants to be called again
+    def close(self) -> None: ...
+    def stats(self) -> dict[str, int]: ...  # counts since it was made
