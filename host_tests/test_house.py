@@ -30,7 +30,7 @@ LAYERS = {
     "node": _GROUND | {"image", "native"},
     "store": _GROUND | {"image"},
     "link": _GROUND,
-    "transport": _GROUND | {"image", "link"},
+    "transport": _GROUND | {"image", "native", "link"},
     "service": _GROUND | {"image", "native", "node", "store", "link"},
     "boot": _GROUND
     | {"image", "native", "node", "store", "link", "transport", "service", "console"},
@@ -57,8 +57,8 @@ SPECIAL = {
     "json": {"node"},
     "machine": {"boot"},
 }
-# Not frozen: these write images on a host.
-HOST_ONLY = {"image/build.py"}
+# Not frozen: these are the hosts' half.
+HOST_ONLY = {"image/build.py", "link/host_messages.py"}
 # The one way up: what the frozen boot code calls hands the Runtime to the names of the REPL.
 WAYS_UP = {("boot/start.py", "hsx")}
 

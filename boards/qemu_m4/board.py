@@ -19,6 +19,20 @@ def console():
     return UART(1)
 
 
+def uart():
+    """The line to a host, apart from the REPL's. The emulated wire has no bit rate."""
+    from machine import UART
+
+    return UART(2)
+
+
+def slcan():
+    """The line on which the node is a station of a CAN bus: the machine has no controller."""
+    from machine import UART
+
+    return UART(3)
+
+
 def sdcard():
     """Block device of the SD card. Raises OSError ENODEV if there is none."""
     from machine import SDCard
@@ -55,6 +69,10 @@ def fram():
     from hsx.store.fram_i2c import FramI2c
 
     return FramI2c(bus, tuple([address for address, _ in FRAM]), FRAM[0][1])
+
+
+def policy(policy):
+    """A desk's node takes what it is given: nothing is signed, nobody is trusted."""
 
 
 def hard_reset():

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from .image.header import Header
 from .image.sections import Metadata
 from .node.tasks import Task
+from .service.policy import Policy
 from .store.region import Region
 
 Changed = Callable[[int, int, int, int], None]  # PID, OID, old bits, new bits of a value
@@ -26,7 +27,7 @@ class Listener(Protocol):
 class Admission(Listener, Protocol):
     """Raises for what may not be loaded: service.policy.Admission."""
 
-    def stack(self, size: int, /) -> None: ...
+    def memory(self, header: Header, stack: int, heap: int, /) -> None: ...
     def end(self, metadata: Metadata, /) -> None: ...
 
 class Judge(Protocol):
@@ -87,5 +88,26 @@ class Board(Protocol):
     def console(self) -> Stream: ...
     def mount_sdcard(self, root: str, /) -> None: ...  # read-only; OSError: no card, no FAT
     def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
+    def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
     def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
     def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...
+
+class CanEngine(Protocol):
+    """A protocol on a CAN bus, without the bus: 11-bit identifiers, up to 8 bytes of data."""
+
+    buf_len: int  # bytes of the frame that next_frame() gave last
+
+    # One received frame; `data` is valid during the call only.
+    def frame(self, ident: int, data: memoryview, now: int, /) -> object: ...
+    def poll(self, now: int, /) -> int: ...  # ms until it wants to be called again
+    def next_frame(self, buf: bytearray, /) -> int: ...  # identifier, data in `buf`; -1: none
+
+class Runner(Protocol):
+    """A driver joined to an engine. Nothing happens before open() or after close()."""
+
+    name: str  # how events call it
+
+    def open(self) -> None: ...  # raises what the driver raises
+    def poll(self, now: int, /) -> int: ...  # ms until it wants to be called again
+    def close(self) -> None: ...
+    def stats(self) -> dict[str, int]: ...  # counts since it was made

@@ -32,6 +32,10 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     STEPS,
     SVC,
     VM,
+    FrameRing,
+    place,
+    slcan_format,
+    slcan_parse,
 )
 
 try:

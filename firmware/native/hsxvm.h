@@ -209,6 +209,11 @@ int hsx_load_begin(hsx_vm_t *vm, uint32_t wanted);
 // EBADMSG, ENOSPC: PID is FAILED, its memory is back. ESRCH; EBUSY: not LOADING.
 int hsx_load_write(hsx_vm_t *vm, uint32_t pid, const uint8_t *buf, size_t len, size_t *body);
 
+// Once the code and the rodata are in: `size` bytes more (rounded up to 4) of data, behind the bss;
+// what is in the arena may move for it. The flat profile has them anyway. ENOSPC: PID is FAILED.
+// ESRCH; EBUSY: not LOADING, or the header is not in.
+int hsx_load_heap(hsx_vm_t *vm, uint32_t pid, uint32_t size);
+
 // Checks length and CRC, takes `stack` bytes of stack (rounded up to 4; 0: the profile's default)
 // and makes the PID READY. ENOSPC also where the stack would reach down into the data window.
 // Errors as hsx_load_write().

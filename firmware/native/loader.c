@@ -289,6 +289,35 @@ static int take_stack(hsx_vm_t *vm, hsx_task_t *task, uint32_t *stack) {
     return 0;
 }
 
+int hsx_load_heap(hsx_vm_t *vm, uint32_t pid, uint32_t size) {
+    hsx_task_t *task;
+    int err = find_loading(vm, pid, &task);
+    if (err != 0) {
+        return err;
+    }
+    if (task->image.size == 0) {
+        return fail(vm, HSX_EBUSY, 0, HSX_RULE_NONE);
+    }
+    hsx_block_t old = task->image;
+    uint32_t more = size > HSX_STACK_TOP ? HSX_STACK_TOP : (size + 3) & ~(uint32_t)3;
+    bool fits = more <= HSX_STACK_TOP - HSX_DATA_BASE - task->data_len;
+    if (!vm->flat && more != 0) {
+        task->image.size = 0;  // its own place counts as free: it may grow where it is
+        fits = fits && hsx_take(vm, &task->image, old.size + more);
+        if (fits) {
+            memmove(vm->pool + task->image.offset, vm->pool + old.offset, old.size);
+            task->data_len += more;
+        } else {
+            task->image = old;
+        }
+    }
+    if (!fits) {
+        err = fail(vm, HSX_ENOSPC, task->as.load.offset, HSX_RULE_MEMORY);
+        refuse(task);
+    }
+    return err;
+}
+
 // Turns the code into words of the machine's own order, and finds how many instructions can follow
 // each other at most until one that always leaves the line (JMP, CALL, RET, SVC, BRK, or 0, which
 // is illegal and stands behind the code). A word behind one that looks like LDI32 may be its

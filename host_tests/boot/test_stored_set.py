@@ -207,7 +207,7 @@ def test_a_trial_whose_app_faults_is_reverted_at_once(running, put):
     assert versions(running) == {"one": "1", "two": "1"}
     assert sources(running) == ["FRAM:A/one", "FRAM:A/two"]
     told = running.told("provisioning.rollback")[-1]
-    assert told == {"from": "B", "to": "A", "reason": "task faulted"}
+    assert told == {"from": "B", "to": "A", "reason": "task faulted", "phase": "FAILED"}
 
 
 def test_a_trial_that_is_never_confirmed_is_reverted_after_its_attempts(running, put):

@@ -42,6 +42,9 @@ def test_an_image_needs_a_file_and_has_defaults_for_the_rest():
         "priority": 10,
         "quantum": 1000,
         "stack": 0,
+        "heap": 0,
+        "grants": 0,
+        "wishes": None,
     }
 
 

@@ -111,8 +111,8 @@ class Watcher:
         assert offset == len(self.seen)
         self.seen += bytes(view)
 
-    def stack(self, size) -> None:
-        self._note("stack", size)
+    def memory(self, header, stack, heap) -> None:
+        self._note("memory", (stack, heap))
 
     def end(self, metadata) -> None:
         self._note("end", [section[0] for section in metadata.sections])
@@ -129,10 +129,10 @@ def test_who_admits_sees_every_byte_and_is_asked_before_each_thing_is_taken(chun
         assert bool(watcher.told) == (at + chunk >= 96)
     assert watcher.seen == image
     loading.end()
-    assert watcher.told == [("begin", 4), ("stack", 700), ("end", [0x10])]
+    assert watcher.told == [("begin", 4), ("memory", (700, 0)), ("end", [0x10])]
 
 
-@pytest.mark.parametrize("call", ["begin", "stack", "end"])
+@pytest.mark.parametrize("call", ["begin", "memory", "end"])
 def test_what_is_not_admitted_leaves_nothing(call):
     bench = Bench()
     loading = begin(bench, admission=Watcher(call))
@@ -252,3 +252,12 @@ def test_a_source_that_fails_in_the_middle_leaves_nothing():
         bench.node.load("test", readinto, memoryview(bytearray(128)))
     assert failed.value.errno == 5
     assert bench.state() == bench.idle
+
+
+@pytest.mark.requirement("P-29")
+@pytest.mark.parametrize(("hint", "option", "given"), [(80, 0, 80), (80, 40, 40), (0, 40, 40)])
+def test_a_heap_is_what_the_caller_says_or_else_the_image(hint, option, given):
+    bench = Bench()
+    image = an_image(SPIN, sections=(info_section(Info("1", 0, 0, 0, hint)),))
+    pid = bench.load(image, heap=option)
+    assert bench.vm.read(pid, 0x4000, bytearray(200)) == given

@@ -235,9 +235,11 @@ class Runtime:
             version = options.get("version", "")
             image = describe(self.service.policy, file.readinto, path, buf, version)
         for key in options:
-            if key not in ("priority", "quantum", "stack", "version"):
+            if key not in ("priority", "quantum", "stack", "heap", "version", "pid", "grants"):
                 raise HsxError(EINVAL, "begin", "unknown option " + key)
-            if key != "version":
+            if key == "grants":
+                image.flags |= options[key]
+            elif key != "version":
                 setattr(image, key, options[key])
         image.source = SOURCES.index("file")
         return image

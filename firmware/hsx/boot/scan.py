@@ -79,6 +79,7 @@ class Scan:
                 priority=entry.priority,
                 quantum=entry.quantum,
                 stack=entry.stack,
+                heap=entry.heap,
                 sha256=entry.sha256,
                 grants=entry.grants,
                 **_places(entry.wishes),

@@ -51,6 +51,7 @@ def _service(board: "Board", node: Node, events: Events, chunk: "memoryview") ->
     """A Provisioning; the bare Loads for a board without a store, which then does not pay for the
     code's RAM either."""
     policy = Policy(node.svc, events.emit)
+    board.policy(policy)
     try:
         medium = board.fram()
         if medium is not None:

@@ -13,6 +13,7 @@ In this schema an unknown key is refused: a misspelt one must not get lost in si
 | priority | 0 to 255 | 10 |
 | quantum | instructions in a turn, 100 to 2**30 - 1 | 1000 |
 | stack | bytes, at most 0xBFFC; 0: the profile's default | 0 |
+| heap | bytes behind the bss, at most 0xBFFC; 0: what the image asks for | 0 |
 | grants | list of "load", "abort", "fmap": what service module 9 does for the app | none |
 
 and `pid`, `pid_fixed`, `caps`, `fram_keys`, `values`, `mailboxes` as image.wishes says. Beside the
@@ -36,7 +37,7 @@ _ORDER_STEP = const(10)
 _PRIORITY = const(10)
 _QUANTUM = const(1000)
 
-_KEYS = ("file", "order", "version", "sha256", "priority", "quantum", "stack", "grants")
+_KEYS = ("file", "order", "version", "sha256", "priority", "quantum", "stack", "heap", "grants")
 GRANTS = ("load", "abort", "fmap")  # in the order of their bits
 
 
@@ -52,6 +53,7 @@ class Entry:
         self.priority = _PRIORITY
         self.quantum = _QUANTUM  # instructions
         self.stack = 0  # bytes, 0: the profile's default
+        self.heap = 0  # bytes behind the bss, 0: what the image asks for
         self.grants = 0  # bit n: GRANTS[n]
         self.wishes: "dict | None" = None  # of image.wishes, None: none
 
@@ -160,6 +162,7 @@ class _Reader:
         entry.priority = self._integer(table, "priority", _PRIORITY, 0, 255)
         entry.quantum = self._integer(table, "quantum", _QUANTUM, 100, (1 << 30) - 1)
         entry.stack = self._integer(table, "stack", 0, 0, 0xBFFC)
+        entry.heap = self._integer(table, "heap", 0, 0, 0xBFFC)
         version = table.get("version", "")
         if not isinstance(version, str) or len(version) > _VERSION_MAX:
             raise self._bad("version is no text of at most 32 characters", at)

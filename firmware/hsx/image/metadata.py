@@ -218,11 +218,11 @@ def read_info(section: "Section", count: int) -> "Info":
     return Info(version, epoch, abi, stack, heap)
 
 
-def stack_hint(payload: "memoryview") -> int:
-    """The stack of an info payload that nobody has judged yet; 0 where it is too short."""
+def memory_hints(payload: "memoryview") -> "tuple[int, int]":
+    """Stack and heap of an info payload that nobody has judged yet; zeros where it is short."""
     if len(payload) < _INFO_SIZE:
-        return 0
-    return payload[_INFO_STACK] << 8 | payload[_INFO_STACK + 1]
+        return 0, 0
+    return struct.unpack_from(">HH", payload, _INFO_STACK)
 
 
 def _is_number(text: str) -> bool:

@@ -127,16 +127,16 @@ class MetadataReader:
             if first < last:
                 payload[first - start : last - start] = view[first - offset : last - offset]
 
-    def stack_hint(self) -> int:
-        """Bytes of stack that the image asks for, 0 if it does not say. Only `end()` tells whether
-        the image is good; this is for who must take the stack first."""
+    def memory_hints(self) -> "tuple[int, int]":
+        """Bytes of stack and of heap that the image asks for, 0 where it does not say. Only
+        `end()` tells whether the image is good; this is for who must take the memory first."""
         kept = 0
         for section in self._sections or ():
             if _is_kept(section[0]) and kept < len(self._payloads):
                 if section[0] == _INFO:
-                    return metadata.stack_hint(self._payloads[kept][1])
+                    return metadata.memory_hints(self._payloads[kept][1])
                 kept += 1
-        return 0
+        return 0, 0
 
     def end(self, length: int) -> "Metadata":
         """What the sections say; `length` is that of the whole image, in bytes.

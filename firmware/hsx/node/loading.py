@@ -44,12 +44,13 @@ class Loading:
     """Begin is the constructor: it takes a PID (ENOSPC: none is free).
 
     `source` is what `ps` shows; `label` is what a nameless image is called after (a path).
-    `sha256`: 32 bytes that the whole image must hash to, or None. `stack`: bytes, 0 for what the
-    image asks for, or else the profile's default. `pid`: the wanted one, 0 for any (EBUSY: it is
-    in use). `grants`: what service module 9 does for the task (node.svc_prov). `wishes`: of a
-    manifest, before those of the image itself (image.wishes). `admission` watches the bytes and
-    raises if the image may not be loaded: before the core sees one, before the stack is taken, and
-    when all is checked, before anything of it is registered.
+    `sha256`: 32 bytes that the whole image must hash to, or None. `stack`, and `heap`, the memory
+    behind its bss: bytes, 0 for what the image asks for, or else the profile's default. `pid`: the
+    wanted one, 0 for any (EBUSY: it is in use). `grants`: what service module 9 does for the task
+    (node.svc_prov). `wishes`: of a manifest, before those of the image itself (image.wishes).
+    `admission` watches the bytes and raises if the image may not be loaded: before the core sees
+    one, before stack and heap are taken, and when all is checked, before anything of it is
+    registered.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Loading:
         priority: int = _DEFAULT_PRIORITY,
         quantum: int = _DEFAULT_QUANTUM,
         stack: int = 0,
+        heap: int = 0,
         sha256: "bytes | None" = None,
         pid: int = 0,
         grants: int = 0,
@@ -71,6 +73,7 @@ class Loading:
         self._table = node.tasks
         self._label = label
         self._stack = stack
+        self._heap = heap
         self._admission = admission
         self._wishes = wishes
         self._digest = sha256
@@ -119,16 +122,19 @@ class Loading:
         if self._phase == _CLOSED:
             raise HsxError(EBUSY, "end", "this load has ended")
         vm = self._vm
-        stack = self._stack
-        if not stack and self._metadata is not None:
-            stack = self._metadata.stack_hint()
+        stack, heap = self._stack, self._heap
+        if self._metadata is not None:
+            hints = self._metadata.memory_hints()
+            stack, heap = stack or hints[0], heap or hints[1]
         try:
             try:
                 if self._phase == _HEADER:
                     # The core has seen none of a header that never became complete.
                     vm.load_write(self.pid, memoryview(self._head)[: self.done])
-                if self._admission is not None:
-                    self._admission.stack(stack)
+                if self._admission is not None and self._task.header is not None:
+                    self._admission.memory(self._task.header, stack, heap)
+                if heap and self._task.header is not None:
+                    vm.load_heap(self.pid, heap)
                 vm.load_end(self.pid, stack)
             except HsxError:
                 raise

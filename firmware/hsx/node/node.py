@@ -182,10 +182,10 @@ class Node:
         from . import svc_command
 
         status, result = svc_command.invoke(self.svc, task, oid, token, auth)
-        if self.emit is not None:
-            self.emit("cmd_completed", pid, {"oid": oid, "status": status, "result": result})
         if status == v.EPERM:
             raise HsxError(EPERM, "begin", "the command is above this level or needs its token")
+        if self.emit is not None:
+            self.emit("cmd_completed", pid, {"oid": oid, "status": status, "result": result})
         if status != v.OK:
             raise HsxError(EIO, "begin", "the command did not return")
         return result

@@ -110,9 +110,10 @@ class Policy:
         _limit("code", header.code_len, self.max_code)
         _limit("data", header.ro_len + header.bss_size, self.max_data)
 
-    def check_stack(self, size: int) -> None:
-        """Before the stack of a task is taken."""
-        _limit("stack", size, self.max_stack)
+    def check_memory(self, header: "Header", stack: int, heap: int) -> None:
+        """Before the stack and the heap of a task are taken."""
+        _limit("stack", stack, self.max_stack)
+        _limit("data", header.ro_len + header.bss_size + heap, self.max_data)
 
     def check_metadata(self, metadata: "Metadata", version: str) -> None:
         """What the sections of an image say, before any of it is registered."""
@@ -125,7 +126,6 @@ class Policy:
                 raise HsxError(ENOTSUP, "verify", detail)
             if version and info.version and version != info.version:
                 raise HsxError(EBADMSG, "verify", "version differs from the manifest")
-            self.check_stack(info.stack)
         if (info.epoch if info is not None else 0) < self.floor():
             raise HsxError(EPERM, "verify", "epoch is below the floor")
         _limit("values", len(metadata.values), self.max_values)
@@ -178,9 +178,9 @@ class Admission:
         if self._digest is not None:
             self._digest.update(offset, view, hole)
 
-    def stack(self, size: int) -> None:
-        """The stack that is about to be taken, in bytes, 0: the default."""
-        self._policy.check_stack(size)
+    def memory(self, header: "Header", stack: int, heap: int) -> None:
+        """What is about to be taken: bytes of stack, 0 for the default, and behind the bss."""
+        self._policy.check_memory(header, stack, heap)
 
     def end(self, metadata: "Metadata") -> None:
         """The image is whole, and none of what it declares is registered."""

@@ -19,7 +19,7 @@ from ..errors import EBADMSG, EBUSY, EIO, ENODEV, ENOENT, HsxError
 from ..image.verify import Verification, verify
 from ..link.command import ACTIVATE, CONFIRM
 from ..node import names
-from ..store.bank import Image
+from ..store.bank import FIXED_PID, Image
 from ..store.store import BANK_NAMES
 from ..store.superblock import BANK_A, BANK_B, NONE, TRIAL
 from .loads import Loads
@@ -79,6 +79,10 @@ def describe(
     if metadata.info is not None:
         image.version = metadata.info.version or version
         image.epoch = metadata.info.epoch
+    if metadata.wishes is not None:
+        image.pid = metadata.wishes.get("pid", 0)
+        if metadata.wishes.get("pid_fixed", False):
+            image.flags = FIXED_PID
     return image
 
 
@@ -94,7 +98,10 @@ class _Judge:
 
     def end(self) -> None:
         header, metadata, _ = self._verification.end()
-        self._admission.stack(self._image.stack)
+        image, info = self._image, metadata.info
+        stack = image.stack or (info.stack if info is not None else 0)
+        heap = image.heap or (info.heap if info is not None else 0)
+        self._admission.memory(header, stack, heap)
         self._admission.end(metadata)
         epoch = metadata.info.epoch if metadata.info is not None else 0
         if epoch != self._image.epoch or header.app_name not in ("", self._image.name):

@@ -37,6 +37,7 @@ class SetTasks:
                     priority=image.priority,
                     quantum=image.quantum,
                     stack=image.stack,
+                    heap=image.heap,
                     sha256=image.sha256,
                     pid=image.pid,
                     fixed_pid=bool(image.flags & FIXED_PID),

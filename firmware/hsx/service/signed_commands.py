@@ -73,7 +73,14 @@ class SignedCommands:
     def perform(self, command: "bytes | memoryview") -> "int | None":
         """Judges a command that no stream follows, and does what it says; the result of a CALL.
         ACTIVATE and ROLLBACK go on in polls. Raises as `judge` and as what it asks for; EBUSY
-        while another change of the set waits."""
+        while another change of the set waits. A refusal is told as a warning."""
+        try:
+            return self._perform(command)
+        except OSError as error:
+            self._loads.events.warn("command", error)
+            raise
+
+    def _perform(self, command: "bytes | memoryview") -> "int | None":
         role = self.judge(command)
         loads = self._loads
         action = command[4]

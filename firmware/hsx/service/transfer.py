@@ -8,7 +8,7 @@ images before they are there; one that is loaded is the image.
 
 from micropython import const
 
-from ..errors import EBADMSG, EBUSY, EIO, ENOSPC, HsxError
+from ..errors import EBADMSG, EBUSY, EIO, ENOSPC, HsxError, name
 from ..link import command as c
 
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .signed_commands import SignedCommands
 
 _DIGEST = const(16)  # bytes of a set's
+_ERROR = "provisioning.error"
 
 
 class Transfer:
@@ -31,6 +32,7 @@ class Transfer:
         self._loads = loads
         self._commands = commands
         self._command = b""
+        self._source = ""
         self._session: "Session | None" = None  # of an image
         self._staging: "Staging | None" = None  # of a set
         self._steps: "Iterator[None] | None" = None  # of its end
@@ -42,6 +44,7 @@ class Transfer:
         """Bytes of the stream that are in place from its start; -errno: as SignedCommands.judge,
         and EBADMSG, EBUSY, ENODEV, ENOSPC."""
         self.abort()
+        self._source = source
         return self._tried(self._begin, bytes(header[: c.SIZE]), total, source)
 
     def write(self, offset: int, data: "memoryview") -> int:
@@ -72,14 +75,22 @@ class Transfer:
     # ---- inside -------------------------------------------------------------------------------
 
     def _tried(self, call: "Callable[..., int]", *args: "Any") -> int:
+        events = self._loads.events
+        before = events.seq
         try:
             return call(*args)
         except OSError as error:
-            code = error.errno or EIO
+            refusal = error
         except MemoryError:
-            code = ENOSPC
+            refusal = HsxError(ENOSPC, "write", "the node's heap is full")
+        told = [event for event in events.since(before) if event[2] == _ERROR]
+        if not told:  # sessions and the keeper of the set tell their own
+            data = {"phase": "FAILED", "source": self._source, "code": name(refusal.errno)}
+            data["where"] = getattr(refusal, "where", "write")
+            data["detail"] = getattr(refusal, "detail", "error of the medium")
+            events.emit(_ERROR, 0, data)
         self.abort()
-        return -code
+        return -(refusal.errno or EIO)
 
     def _close(self) -> None:
         self._session = self._staging = self._steps = None

@@ -3,6 +3,7 @@
 
 from micropython import const
 
+from .. import errors
 from ..errors import EBADMSG, EPERM, HsxError
 from .bank import BankReader
 from .commit import ATTEMPTS, Commit
@@ -116,7 +117,8 @@ class Store:
                 self.fold()
                 return True
         except OSError as error:
-            self._tell("warning", {"errno": error.errno, "detail": "store write failed"})
+            code = errors.name(error.errno)
+            self._tell("warning", {"code": code, "detail": "store write failed"})
         return False
 
     def fold(self) -> None:
