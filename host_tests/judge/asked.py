@@ -39,7 +39,7 @@ def script() -> str:
 
 def judge(said: str) -> dict[str, int]:
     """Raises AssertionError for a reply that is wrong; what the node says of its heap."""
-    *lines, last = said.split()
+    *lines, last = [line[2:] for line in said.splitlines() if line.startswith("= ")]
     replies = [unpack_reply(bytes.fromhex(line)) for line in lines]
     for (request, errno), reply in zip(ASKED.items(), replies, strict=False):
         assert (reply.name, reply.tag, reply.errno) == (request[0], 7, errno)

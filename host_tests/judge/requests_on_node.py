@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs ON a node: answers messages by hand, and says what that costs. Nothing but what is frozen.
 
-`MESSAGES`: hex texts, set by who sends this. Prints a reply as hex for each, then a line of JSON.
+`MESSAGES`: hex texts, set by who sends this. Prints a line that
+begins with = for each reply, in hex, then one of JSON.
 """
 
 import binascii
@@ -25,11 +26,11 @@ for text in MESSAGES:  # noqa: F821  see above
     free = gc.mem_free()
     reply = requests.message(message, rt.service.clock())
     took = max(took, free - gc.mem_free())
-    print(str(binascii.hexlify(reply), "ascii"))
+    print("=", str(binascii.hexlify(reply), "ascii"))
 events = 0
 while True:
     event = requests.event(rt.service.clock())
     if not event:
         break
     events += 1
-print(json.dumps({"held": held, "took": took, "events": events}))
+print("=", json.dumps({"held": held, "took": took, "events": events}))

@@ -6,8 +6,8 @@ from judge import asked
 
 pytestmark = pytest.mark.target
 
-HELD = 6000  # bytes of heap that a first Requests may take, its modules included
-TOOK = 4000  # that a message may take until they are collected
+HELD = 2048  # bytes of heap that a first Requests may take, its modules included
+TOOK = 3072  # that a message may take until they are collected
 
 
 def test_the_firmware_answers_messages_as_the_host_does(power_up, connect, tmp_path):
