@@ -77,10 +77,11 @@ class Hosted(Rig):
         assert (reply.name, reply.tag) == (name, 9)
         return reply
 
-    def told_state(self) -> tuple:
-        """All that a request could change."""
+    def told_state(self, log: bool = True) -> tuple:
+        """All that a request could change, `log`: the event log too. Values as text: of two NaN
+        neither is the other."""
         subscription = self.requests._subscription
         reading = subscription and (subscription.sent, subscription.acked)
         ps = self.node.ps()
-        log = (self.log.seq, self.log.oldest, bytes(self.log._log))
-        return self.state(), ps, log, bytes(self.store_part.memory), reading
+        events = (self.log.seq, self.log.oldest, bytes(self.log._log)) if log else ()
+        return repr(self.state()), ps, events, bytes(self.store_part.memory), reading

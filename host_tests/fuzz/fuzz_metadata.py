@@ -1,32 +1,46 @@
 # SPDX-License-Identifier: MIT
 """What lies behind the body of an image, its checksum always right, into a node.
 
-An input is offset (from the end of the body) and count of the section table, a u16 and a u8, then
-what lies behind the body. It is refused and leaves nothing, or the node has exactly what the
-sections declare, as read here from the format alone; then it runs and is killed, and nothing is
-left. How the bytes were cut does not matter.
+An input is offset (from the end of the body) and count of the section table, a u16 and a u8, whose
+highest bit is flag bit 0 of the header, then what lies behind the body. It is refused and leaves
+nothing, or the node has exactly what the sections declare, as read here from the format alone;
+then it runs and is killed, and nothing is left. How the bytes were cut does not matter.
 """
 
 import struct
 from random import Random
 
 from builders import Bench
-from hsx.errors import EBADMSG, ENOSPC, HsxError
-from hsx.image.build import HEADER_V2, info_section, seal
+from hsx.errors import EBADMSG, ENOENT, ENOSPC, ENOTSUP, HsxError
+from hsx.image.build import HEADER_V2, info_section, manifest_section, seal
 from hsx.image.verify import verify
+from hsx.node.float16 import from_float
 from image import cases
 
 WATCHED = (
     *("image/sections", "image/metadata", "image/metadata_json", "image/strict_json"),
     *("image/text", "image/signature", "node/loading", "node/values", "node/commands"),
     "node/mailboxes",
+    "node/wishes",
+    "image/wishes",
 )
+WISHES = {
+    "pid": 3,
+    "version": "1",
+    "caps": 3,
+    "fram_keys": [{"key": 0x1205, "mode": "load"}, {"key": 9, "required": False}],
+    "values": [{"oid": 0x102, "value": -2.5}],
+    "mailboxes": ["svc:wished", "app:t"],
+}
 WORDS = (
     *[struct.pack(">I", kind) for kind in (1, 2, 3, 0x10, 0x11, 0x12)],
+    *[f'"{key}"'.encode() for key in WISHES],
+    *(b'"mode"', b'"load"', b'"save"', b'"required"', b"true", b'"oid"', b'"value"', b"1e9"),
     *(b'"target"', b'"capacity"', b'"mode_mask"', b'"bindings"', b'"owner_pid"', b'[{"', b'"}]'),
     *(b"svc:", b"app:", b"shared:", b"pid:", b"@9", b"null", b'"pid"', b'"flags"', b"\0"),
 )
 BODY = cases.an_image()  # without sections
+AT_FLAGS = 7  # the byte of bit 0
 AT_TABLE = 0x40
 ENTRY = struct.Struct(">IIII")
 VALUE, COMMAND = 1, 2
@@ -37,7 +51,8 @@ DEFAULT = 64  # bytes of a mailbox
 def packed(image: bytes) -> bytes:
     """The input that stands for an image with the usual body."""
     offset, count = struct.unpack_from(">II", image, AT_TABLE)
-    return struct.pack(">HB", max(0, offset - len(BODY)), count) + image[len(BODY) :]
+    flag = (image[AT_FLAGS] & 1) << 7
+    return struct.pack(">HB", max(0, offset - len(BODY)), count | flag) + image[len(BODY) :]
 
 
 def seeds() -> list[bytes]:
@@ -52,6 +67,7 @@ def seeds() -> list[bytes]:
         cases.an_image(commands=[cases.a_command(2, n, handler=0) for n in range(3)]),
         cases.an_image(mailboxes=[*boxes, bound]),
         cases.an_image([cases.a_value()], extra=[info]),
+        cases.an_image([cases.a_value()], extra=[manifest_section(WISHES)], flags=1),
         cases.an_image(extra=[(0x11, bytes(72), 1), (0x77, b"unknown", 1)]),
     )
     return [packed(image) for image in images]
@@ -95,12 +111,18 @@ def make(random: Random) -> bytes:
         for n in range(number(0, 2, 20))
     ]
     extra = [info_section(cases.an_info())] if random.random() < 0.3 else []
-    return packed(cases.an_image(values, commands, mailboxes, extra=extra))
+    wished = {key: WISHES[key] for key in WISHES if random.random() < 0.3}
+    if random.random() < 0.3:
+        extra.append(manifest_section(wished))
+    flags = int(bool(extra) and extra[-1][0] == 0x12)
+    return packed(cases.an_image(values, commands, mailboxes, extra=extra, flags=flags))
 
 
 def image_of(data: bytes) -> bytes:
     offset, count = struct.unpack_from(">HB", data.ljust(3, b"\0"))
     raw = bytearray(BODY + data[3:])
+    raw[AT_FLAGS] |= count >> 7
+    count &= 0x7F
     struct.pack_into(">II", raw, AT_TABLE, len(BODY) + offset if count else 0, count)
     return seal(bytes(raw))
 
@@ -123,6 +145,10 @@ def declared(image: bytes) -> tuple[list, list]:
 
 def check_registered(bench: Bench, pid: int, image: bytes) -> None:
     values, commands = declared(image)
+    _, metadata, _ = verify(cases.source(image), bytearray(64))
+    wished = metadata.wishes or {}
+    begun = {item["oid"]: from_float(item["value"]) for item in wished.get("values", ())}
+    loaded = {item["key"] for item in wished.get("fram_keys", ()) if item.get("mode") == "load"}
     keys: set = set()
     for index, (oid, flags, auth, bits, epsilon, low, high, key) in enumerate(values):
         row = bench.node.values.row(index)
@@ -131,6 +157,9 @@ def check_registered(bench: Bench, pid: int, image: bytes) -> None:
         kept = key and key != 0xFFFF and key not in keys
         flags = flags if not key else flags | PERSIST if kept else flags & ~PERSIST
         keys.add(key)
+        if key in loaded:
+            flags &= ~PERSIST
+        bits = begun.get(oid, bits)
         assert row[:9] == (pid, oid, bits, flags, auth, epsilon, low, high, key if kept else 0)
     assert bench.node.values.row(len(values)) is None
     registry = bench.node.commands
@@ -139,11 +168,11 @@ def check_registered(bench: Bench, pid: int, image: bytes) -> None:
         commands
     )
     boxes = bench.node.mailboxes.rows() if bench.node.mailboxes is not None else []
-    _, metadata, _ = verify(cases.source(image), bytearray(64))
-    assert [box["capacity"] for box in boxes] == [
-        record.capacity or DEFAULT for record in metadata.mailboxes
-    ]
-    for box, record in zip(boxes, metadata.mailboxes, strict=True):
+    capacities = [record.capacity or DEFAULT for record in metadata.mailboxes]
+    targets = {record.target for record in metadata.mailboxes}
+    more = [target for target in wished.get("mailboxes", ()) if target not in targets]
+    assert [box["capacity"] for box in boxes] == capacities + [DEFAULT] * len(more)
+    for box, record in zip(boxes, metadata.mailboxes, strict=False):
         assert box["mode"] == record.mode or not record.mode
     told = [row for row in bench.node.ps() if row["pid"] == pid][0]
     assert (told["values"], told["commands"]) == (len(values), len(commands))
@@ -157,7 +186,8 @@ def run(data: bytes) -> str:
         try:
             pid = bench.load(image, start=False, chunk=chunk)
         except HsxError as refused:
-            assert refused.errno in (EBADMSG, ENOSPC) and refused.where in ("write", "end")
+            assert refused.errno in (EBADMSG, ENOSPC, ENOENT, ENOTSUP)
+            assert refused.where in ("write", "end", "verify")
             verdicts.append((refused.errno, refused.rule, refused.offset))
             assert bench.state() == bench.idle
             continue

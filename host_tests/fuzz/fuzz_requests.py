@@ -103,19 +103,20 @@ def check_set(host: Hosted, message: bytes) -> None:
 
 
 def exchange(host: Hosted, message: bytes) -> Reply | None:
-    before = host.told_state()
-    raw = host.send(message)
     op = message[0] if message else 0
+    log = op != m.COMMAND  # a signed command that is refused is told
+    before = host.told_state(log)
+    raw = host.send(message)
     if not raw:
         assert op & m.REPLY or op == m.ACK
-        assert op == m.ACK or host.told_state() == before
+        assert op == m.ACK or host.told_state(log) == before
         return None
     whole = len(message) > 1
     assert len(raw) <= m.MAX
     assert (raw[0], raw[1]) == ((m.REPLY | op, message[1]) if whole else (m.REPLY, 0))
     if op > len(m.TABLE) and whole:
         assert raw[2] == errors.ENOTSUP
-        assert host.told_state() == before
+        assert host.told_state(log) == before
         return None
     reply = unpack_reply(raw)
     if reply.errno:
@@ -128,7 +129,7 @@ def exchange(host: Hosted, message: bytes) -> Reply | None:
     # A handler that did not return has an event; everything else that is refused has no trace.
     handled = reply.errno == EIO and op in (m.CALL, m.COMMAND)
     if op in ASKS or (reply.errno and not handled):
-        assert host.told_state() == before
+        assert host.told_state(log) == before
     elif op == m.SET:
         check_set(host, message)
     return reply

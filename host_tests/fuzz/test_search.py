@@ -56,8 +56,9 @@ def key_shared(monkeypatch) -> None:
     monkeypatch.setattr(Values, "_is_taken", lambda self, key, before: False)
 
 
-def limit_gone(monkeypatch) -> None:
-    monkeypatch.setattr(manifest, "_VERSION_MAX", 40)
+def one_too_many(monkeypatch) -> None:
+    right: Callable = manifest.is_int
+    monkeypatch.setattr(manifest, "is_int", lambda value, low, high: right(value, low, high + 1))
 
 
 def any_path(monkeypatch) -> None:
@@ -82,7 +83,7 @@ def flags_lost(monkeypatch) -> None:
     [
         ("requests", level_ignored),
         ("requests", tag_lost),
-        ("manifest", limit_gone),
+        ("manifest", one_too_many),
         ("manifest", any_path),
         ("metadata", key_shared),
         ("metadata", values_stay),
