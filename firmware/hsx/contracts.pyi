@@ -49,3 +49,27 @@ class Board(Protocol):
     def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
     def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
     def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...
+
+class Sink(Protocol):
+    """Where a transfer over a link goes. No method raises; an error is a negative errno."""
+
+    needs_order: bool  # blocks must come in order; valid after begin()
+    digest: bytes  # of what was read back; valid after poll() gave 0; 4 bytes and more
+
+    # Judges the signed header of a stream of `total` bytes; the bytes in place from its start.
+    def begin(self, header: memoryview, total: int, source: str, /) -> int: ...
+    def write(self, offset: int, data: memoryview, /) -> int: ...
+    # Whether bytes that were not sent will be in place all the same (of images carried over).
+    def holds(self, offset: int, size: int, /) -> bool: ...
+    def end(self) -> int: ...  # everything is there: begins to verify
+    def poll(self, now: int, /) -> int: ...  # 1: still at it, 0: verified and done
+    def abort(self) -> None: ...  # the session ends without end(); more than once is all right
+
+class Requests(Protocol):
+    """What answers on a bus for the rest of the node. Numbers are errno, 0: done."""
+
+    def get(self, pid: int, oid: int, /) -> tuple[int, int]: ...  # errno, bits; PID 0: any
+    def set(self, pid: int, oid: int, bits: int, /) -> int: ...
+    def call(self, pid: int, oid: int, bits: int, /) -> tuple[int, int]: ...
+    def message(self, data: memoryview, now: int, /) -> bytes: ...  # the reply, b"": none
+    def number(self, number: int, /) -> int: ...  # keeps the number that the node takes
