@@ -8,8 +8,9 @@ what a node receives instead of a frame.
 
 import hashlib
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from typing import Any
 
 from hsx.link.can_master import CanMaster
 from hsx.link.can_node import CanNode
@@ -205,7 +206,7 @@ class Fleet:
             frames = (frame,)
             self.bus.at(at + self._latency, lambda _: self._deliver([(n, frames) for n in heard]))
 
-    def _deliver(self, got: "list[tuple[NodeStation, Iterable[Frame]]]") -> None:
+    def _deliver(self, got: "Sequence[tuple[NodeStation, Iterable[Frame]]]") -> None:
         for node, frames in got:
             if node.is_up:
                 node.take(frames)
@@ -224,7 +225,7 @@ class Transfer:
         session: int = 0x1234,
         by_identifier: bool = False,
         latency: int = LATENCY,
-        **options: object,
+        **options: Any,
     ) -> None:
         self.stream = stream
         self.bus = Bus(bitrate)
@@ -233,7 +234,9 @@ class Transfer:
         self._bitrate = bitrate
         self.master = self.start_master(session, **options)
 
-    def start_master(self, session: int, nodes: "list[int] | None" = None, **options) -> CanMaster:
+    def start_master(
+        self, session: int, nodes: list[int] | None = None, **options: Any
+    ) -> CanMaster:
         """Another host on the bus, for the same stream."""
         digest = hashlib.sha256(self.stream).digest()
         numbers = nodes or [n + 1 for n in range(len(self.fleet.sinks))]

@@ -101,7 +101,7 @@ class CanNode(Receiver):
         elif key < _LOAD and len(data) == 8 and key & 0x7F != UNNUMBERED:
             values = self._values
             if values and (data[4] == self.number or data[4] == 127):
-                values.frame(key >> 7, key & 0x7F, data, now)
+                values.frame(key >> 7, key & 0x7F, self.number, data, now)
         else:
             self.foreign = self.foreign + 1 & 0xFFFF
 
@@ -138,7 +138,7 @@ class CanNode(Receiver):
         if self._status >= 0:
             self._write_status(buf)
             return self._base | _LOAD | number
-        if self._values and self._values.next_frame(buf, number):
+        if self._values and self._values.next_frame(buf):
             return self._base | self._values.op << 7 | number
         if self._messages and self._messages.next_frame(buf):
             self.buf_len = self._messages.buf_len
@@ -148,6 +148,10 @@ class CanNode(Receiver):
     def publish(self, pid: int, oid: int, bits: int) -> bool:
         """Tells all stations of a value. False: too many frames wait already."""
         return self._values is not None and self._values.publish(pid, oid, bits)
+
+    def tell(self, data: bytes) -> bool:
+        """Sends the master a message that it did not ask for. False: one is still going out."""
+        return self._messages is not None and self._messages.tell(data)
 
     def abort(self, errno: int) -> None:
         """Ends the session from this side: the master is told `errno` when it next asks."""
