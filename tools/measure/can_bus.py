@@ -75,12 +75,18 @@ class Station:
     def stop(self) -> None:
         """The head is out, or given up."""
         self._is_sending = False
-        self.queue.popleft()
+        if self.queue:  # or it was reset meanwhile
+            self.queue.popleft()
         if not self.queue:
             self.bus.senders.discard(self)
 
     def sent(self, at: int) -> None:
         """A frame of this station ended on the wire at that bit."""
+
+    def failed(self) -> None:
+        """Bus-off: what is queued is lost, the controller starts anew."""
+        self.queue.clear()
+        self.bus.senders.discard(self)
 
 
 class Bus:
@@ -113,10 +119,12 @@ class Bus:
             if self.now >= limit:
                 return False
             self._act(self.now)
+            if over():
+                break
             if self.senders:
                 self._transmit()
             elif self._events:
-                self.now = max(self.now, self._events[0][0])
+                self.now = min(max(self.now, self._events[0][0]), limit)
             else:
                 return False
         return True
@@ -155,5 +163,4 @@ class Bus:
         if self._collisions >= BUS_OFF:
             self._collisions = 0
             for station in stations:
-                station.queue.clear()
-                self.senders.discard(station)
+                station.failed()

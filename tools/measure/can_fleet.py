@@ -37,7 +37,7 @@ class MemorySink:
         self.refuse = self.bad_write = self.bad_end = 0
         self.kept: dict[int, bytes] = {}
         self.begun = self.aborted = self.written = 0
-        self.is_done = False
+        self.result = b""  # what was verified last
         self._verifying = verifying
         self._left = 0
 
@@ -46,7 +46,6 @@ class MemorySink:
             return -self.refuse
         self.begun += 1
         self.header = bytes(header)
-        self.is_done = False
         if len(self.data) != total:
             self.data = bytearray(total)
             self.place = 0
@@ -79,7 +78,7 @@ class MemorySink:
             self._left -= 1
             return 1
         self.digest = hashlib.sha256(self.data).digest()
-        self.is_done = True
+        self.result = bytes(self.data)
         return 0
 
     def abort(self) -> None:
@@ -96,6 +95,7 @@ class MasterStation(Station):
         self.master = master
         self.begun = -1  # bit at which the first BEGIN began to be sent
         self.is_up = True
+        self.fault: Callable[[Frame], list[Frame]] | None = None  # what it receives instead
         self._buf = bytearray(8)
         self._tick(bus.now)
 
@@ -122,9 +122,16 @@ class MasterStation(Station):
             self.master.sent(self.bus.ms)
             self.feed()
 
+    def failed(self) -> None:
+        lost = len(self.queue)
+        super().failed()
+        for _ in range(lost):
+            self.master.sent(self.bus.ms)
+
     def hear(self, sender: Station, frame: Frame, at: int) -> None:
         if sender is not self and self.is_up:
-            self.master.frame(frame[0], frame[1], self.bus.ms)
+            for ident, data in self.fault(frame) if self.fault else [frame]:
+                self.master.frame(ident, data, self.bus.ms)
             self.master.poll(self.bus.ms)
             self.feed()
 

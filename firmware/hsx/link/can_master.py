@@ -27,6 +27,7 @@ _TRIES = 7
 _LONGEST = 5  # time-outs double up to this power of two
 _VERIFYING = 50  # ms between polls
 _EVERY = 1000  # ms between BEGINs, and between JOINs of nodes that do not answer
+_STUCK = 5000  # ms in which no frame leaves the controller
 _IDLE_ENDS = 20  # without progress
 _NEVER = 1 << 27  # ms
 _BITS = 135  # of a frame of 8 bytes, at most
@@ -111,6 +112,7 @@ class CanMaster:
         self._crcs: "dict[int, int]" = {}
         self._barrier = 0  # rule 9: nothing goes before so many frames are on the wire
         self._now = now
+        self._moved = now  # last frame that left
         self._phase = _LISTEN
         self._heard_from = add(now, 1000 + int(500 * chance))
         self._begun = now  # last BEGIN
@@ -155,6 +157,12 @@ class CanMaster:
             late = [p for p in self._open() if not p.joined and not p.waiting and not p.ending]
             if self._phase == _STREAM and late:
                 self._poll(can.JOIN, late)
+        if self.frames == self.on_wire:
+            self._moved = now
+        elif diff(now, self._moved) >= _STUCK:
+            self._stop(errors.EIO)
+            self._control.clear()
+            return _EVERY
         self._expire()
         waits = [p for p in self._open() if not p.joined and p.tries < _JOIN_TRIES]
         if self._phase == _JOIN and not waits and any(p.joined for p in self._open()):
@@ -194,8 +202,9 @@ class CanMaster:
         )
 
     def sent(self, now: int) -> None:
-        """The oldest frame that was handed out is on the wire."""
-        self._now = now
+        """The oldest frame that was handed out has left the controller: sent, or given up when
+        the bus failed."""
+        self._now = self._moved = now
         self.on_wire += 1
         while self._runs and self._runs[0][0] <= self.on_wire:
             self._runs.popleft()

@@ -123,7 +123,12 @@ class CanNode(Receiver):
             self._tag = self._session & 0xFF
         elif self._session >= 0 and diff(now, self._last) >= _SILENCE:
             self._leave(_NONE)
-        return 0 if self._is_sending() else self._wait(now)
+        if self._is_sending():
+            return 0
+        wait = self._wait(now)
+        if self._session >= 0:
+            wait = min(wait, max(1, _SILENCE - diff(now, self._last)))
+        return wait
 
     def next_frame(self, buf: bytearray) -> int:
         """Puts a frame to send into `buf` (8 bytes), its length into `buf_len`, and returns its
