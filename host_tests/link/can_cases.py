@@ -34,7 +34,7 @@ def other_identifier(bit: int) -> Change:
 
 
 def other_data(bit: int) -> Change:
-    """A bit is another one: no CRC of the bus lets it through, but a foreign station may send it."""
+    """A bit is another one. The bus lets no such frame through, but a station may send one."""
 
     def change(frame: Frame) -> list[Frame]:
         data = bytearray(frame[1])

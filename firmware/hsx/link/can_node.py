@@ -89,13 +89,14 @@ class CanNode(Receiver):
         """A frame with an 11-bit identifier came in."""
         key = ident ^ self._base
         if key >= _DATA and key < _BLOCK and len(data) == 8:
-            if self._session >= 0:
-                self._last = now
-                self._data(key, data, now)
+            self._data(key, data, now)
         elif key == _BLOCK and len(data) == 8:
             if self._session >= 0 and data[7] == self._session & 0xFF:
                 self._last = now
                 self._block(data, now)
+            else:  # what follows is not ours
+                self._settle(-1, now)
+                self._ignore(data[6] >> 1 & 0x40)
         elif key & 0x380 == _LOAD and key < _DATA and len(data) >= 4:
             self._control(key & 0x7F, data, now)
         elif key < _LOAD and len(data) == 8 and key & 0x7F != UNNUMBERED:
