@@ -88,8 +88,23 @@ class CanNode(Receiver):
     def frame(self, ident: int, data: "memoryview | bytes", now: int) -> None:
         """A frame with an 11-bit identifier came in."""
         key = ident ^ self._base
-        if key >= _DATA and key < _BLOCK and len(data) == 8:
-            self._data(key, data, now)
+        if key == self._next and len(data) == 8:
+            self._next = key + 1
+            into = self._into
+            at = (key & 0x3F) << 3
+            # A slice would allocate.
+            into[at] = data[0]
+            into[at + 1] = data[1]
+            into[at + 2] = data[2]
+            into[at + 3] = data[3]
+            into[at + 4] = data[4]
+            into[at + 5] = data[5]
+            into[at + 6] = data[6]
+            into[at + 7] = data[7]
+            if key + 1 == self._end:
+                self._close(now)
+        elif key >= _DATA and key < _BLOCK and len(data) == 8:
+            self._stray(key, data, now)
         elif key == _BLOCK and len(data) == 8:
             if self._session >= 0 and data[7] == self._session & 0xFF:
                 self._last = now
@@ -246,7 +261,7 @@ class CanNode(Receiver):
         self._last = now
         action = data[1] >> 4
         if action == _END and (self._state == _RECEIVING or self._state == _WAITING):
-            self._end(now)
+            self._ask_rest(now)
             if self._state == _RECEIVING and self._todo == 0:
                 self._state = _VERIFYING
                 errno = self._sink.end()

@@ -4,9 +4,14 @@
 docs/links.md has the frames; the numbers of rules in comments are those of its list. Three blocks
 are held: the one that a run fills, and those that wait for a repair or, in a node that needs
 order, for their turn. Nothing here allocates for a DATA or BLOCK frame of a whole block.
+
+DATA that comes as expected costs a comparison, eight bytes and a sum: `CanNode.frame()` does that
+itself, as on the target a call costs as much. What came without a gap, from `_from` to before
+`_next`, is put into the map of its block only when there is a gap or an end.
 """
 
 from binascii import crc32
+from struct import pack_into
 
 from micropython import const
 
@@ -21,6 +26,7 @@ _FRAMES = const(64)  # of a whole block
 _HELD = const(3)  # blocks; the window of a node that needs order
 _HEADER = const(0xFFFF)
 _DATA = const(0x300)  # identifier without the base: | run parity << 6 | index
+_NOTHING = bytes(_FRAMES)
 _RESIDUE = const(0x2144DF1C)  # CRC-32 of anything with its own CRC behind it: a small int
 
 _ASKS = const(8)
@@ -45,6 +51,7 @@ class Receiver:
         self._done = bytearray((max_blocks + 7) >> 3)  # a bit for each block in place
         self._bufs = [bytearray(_BLOCK + 4) for _ in range(_HELD)]  # with room for the CRC
         self._views = [memoryview(buf) for buf in self._bufs]
+        self._wholes = [view[:_BLOCK] for view in self._views]
         self._maps = [bytearray(_FRAMES) for _ in range(_HELD)]  # 1: the frame is there
         self._blocks = [_FREE] * _HELD
         self._missing = [0] * _HELD  # frames
@@ -70,15 +77,15 @@ class Receiver:
         for slot in range(_HELD):
             self._blocks[slot] = _FREE
         self._forget_asks()
-        # The run. Of `_slot` < 0 nothing is taken.
-        self._slot = _FREE
+        # The run, in DATA identifiers without the base.
+        self._slot = _FREE  # which block it fills, _FREE: none that is wanted
         self._orphan = False  # its BLOCK was not heard
         self._parity = 0  # 0 or 0x40
-        self._next = 0  # least DATA identifier that may come
-        self._stop = 0  # first one that may not
-        self._left = 0  # DATA to come
-        self._lack = 0  # frames that its block misses
-        self._have = self._maps[0]
+        self._next = -1  # the one that is expected, -1: none
+        self._from = 0  # since which one there was no gap
+        self._end = 0  # at which it is over, if there is no gap before
+        self._stop = 0  # behind the block's last one
+        self._left = 0  # how many were to come at `_from`
         self._into = self._bufs[0]
 
     def _begin(self, header: memoryview, now: int) -> None:
@@ -99,49 +106,38 @@ class Receiver:
 
     # ---- frames in ----
 
-    def _data(self, key: int, data: "memoryview | bytes", now: int) -> None:
-        """A DATA frame of 8 bytes. `key`: its identifier without the base."""
-        if not self._next <= key < self._stop:
-            self._stray(key, data, now)
-            return
-        self._next = key + 1
-        index = key & 0x3F
-        have = self._have
-        if not have[index]:
-            have[index] = 1
-            self._lack -= 1
-            into = self._into
-            at = index << 3
-            # A slice would allocate.
-            into[at] = data[0]
-            into[at + 1] = data[1]
-            into[at + 2] = data[2]
-            into[at + 3] = data[3]
-            into[at + 4] = data[4]
-            into[at + 5] = data[5]
-            into[at + 6] = data[6]
-            into[at + 7] = data[7]
-        self._left -= 1
-        if self._left == 0 or key + 1 == self._stop:
-            self._close(now)
-
     def _stray(self, key: int, data: "memoryview | bytes", now: int) -> None:
-        """DATA that the run does not expect: of one whose BLOCK was lost, or nobody's."""
+        """DATA that is not the next one expected. `key`: its identifier without the base."""
         is_same = key & 0x40 == self._parity
-        if is_same and (self._slot < 0 or key == self._next - 1 or key >= self._stop):
-            # Of a run that nobody here wants, the frame before once more, or beyond the block.
-            return
-        self._settle(_FREE, now)
-        self._ignore(key & 0x40)
-        # Rule 5: most likely the next new block.
-        guess = self._top + 1
-        if self._header or guess >= self._count or self._has(guess) or self._find(guess) >= 0:
-            return
-        if self._ordered and guess >= self._need + _HELD:
-            return
-        self._orphan = self._fill(guess, self._take(guess), _FRAMES + 1)
-        if self._next <= key < self._stop:
-            self._data(key, data, now)
+        if is_same and (self._slot < 0 or self._next < 0 or key >= self._stop):
+            return  # of a run that nobody here wants, or beyond the block
+        if is_same and key >= self._next - 1:
+            if key < self._next:
+                return  # once more
+            self._mark()
+            self._from = key
+            self._end = min(self._stop, key + self._left)
+        else:
+            # Of a run whose BLOCK was lost. Rule 5: most likely the next new block.
+            self._settle(_FREE, now)
+            self._ignore(key & 0x40)
+            guess = self._top + 1
+            if self._header or guess >= self._count or self._has(guess) or self._find(guess) >= 0:
+                return
+            if self._ordered and guess >= self._need + _HELD:
+                return
+            self._fill(guess, self._take(guess), _FRAMES + 1)
+            self._orphan = True
+            if key >= self._stop:
+                return
+            self._from = key
+        self._next = key + 1
+        into = self._into
+        at = (key & 0x3F) << 3
+        for n in range(8):
+            into[at + n] = data[n]
+        if self._next == self._end:
+            self._close(now)
 
     def _block(self, data: "memoryview | bytes", now: int) -> None:
         """A BLOCK frame of this session."""
@@ -166,12 +162,13 @@ class Receiver:
         buf = self._bufs[slot]
         for n in range(4):
             buf[at + n] = data[n]
+        count = data[6] & 0x7F
         if self._missing[slot] == 0:
             self._finish(slot, now)
+        elif count == 0:
+            self._ask(block, 1, now)
         else:
-            self._fill(block, slot, data[6] & 0x7F)
-            if self._left == 0:
-                self._close(now)
+            self._fill(block, slot, count)
 
     def _announce(self, block: int, now: int) -> None:
         """A run of `block` begins: what was skipped is asked for, what was asked for and did not
@@ -240,7 +237,7 @@ class Receiver:
             bits >>= 6
         return named
 
-    def _end(self, now: int) -> None:
+    def _ask_rest(self, now: int) -> None:
         """END: everything was sent. What is missing is asked for, lowest first, by at most eight
         frames (rule 8)."""
         self._settle(_FREE, now)
@@ -277,27 +274,46 @@ class Receiver:
         self._slot = _FREE
         self._orphan = False
         self._parity = parity
-        self._next = self._stop = 0
+        self._next = -1
 
-    def _fill(self, block: int, slot: int, count: int) -> bool:
+    def _fill(self, block: int, slot: int, count: int) -> None:
         """A run of `count` frames begins to fill a block that is held."""
         self._slot = slot
-        self._have = self._maps[slot]
         self._into = self._bufs[slot]
-        self._lack = self._missing[slot]
         self._left = count
-        self._next = _DATA | self._parity
-        self._stop = self._next + self._frames(block)
-        return True
+        first = _DATA | self._parity
+        self._from = self._next = first
+        self._stop = first + self._frames(block)
+        self._end = min(self._stop, first + count)
+
+    def _mark(self) -> None:
+        """Puts what came without a gap into the map of the block."""
+        slot = self._slot
+        came = self._next - self._from
+        if self._next < 0 or came == 0:
+            return
+        self._left -= came
+        if self._from & 0x3F == 0 and self._next == self._stop:
+            self._missing[slot] = 0  # of a block that misses nothing the map is not read
+            return
+        have = self._maps[slot]
+        first = self._from & 0x3F
+        for index in range(first, first + came):
+            if not have[index]:
+                have[index] = 1
+                self._missing[slot] -= 1
 
     def _close(self, now: int) -> None:
         """The run is over; that of an orphan only when the next BLOCK tells what it was not."""
         slot = self._slot
-        if slot < 0 or self._orphan:
+        if slot < 0:
+            return
+        self._mark()
+        if self._orphan:
+            self._next = -1
             return
         self._ignore(self._parity)
-        self._missing[slot] = self._lack
-        if self._lack == 0:
+        if self._missing[slot] == 0:
             self._finish(slot, now)
         else:
             self._ask(self._blocks[slot], 1, now)
@@ -305,18 +321,17 @@ class Receiver:
     def _settle(self, block: int, now: int) -> None:
         """Whatever ran is over, as a run of `block` begins (-1: of an unknown one)."""
         slot = self._slot
-        if slot >= 0 and self._orphan:
+        is_orphan = self._orphan
+        self._close(now)
+        if is_orphan:
             self._orphan = False
+            self._slot = _FREE
             guess = self._blocks[slot]
-            self._missing[slot] = self._lack
-            if guess == block or self._lack * 2 > self._frames(guess):
+            if guess == block or self._missing[slot] * 2 > self._frames(guess):
                 self._blocks[slot] = _FREE
             else:
                 self._top = guess
                 self._ask(guess, 1, now)
-            self._slot = _FREE
-        else:
-            self._close(now)
 
     def _finish(self, slot: int, now: int) -> None:
         """All frames of a block and its CRC are there."""
@@ -352,7 +367,8 @@ class Receiver:
         block = self._blocks[slot]
         at = block * _BLOCK
         size = min(_BLOCK, self._total - at)
-        errno = self._sink.write(at, self._views[slot][:size])
+        whole = self._wholes[slot]
+        errno = self._sink.write(at, whole if size == _BLOCK else whole[:size])
         self._blocks[slot] = _FREE
         if errno < 0:
             self._fail(-errno)
@@ -392,9 +408,7 @@ class Receiver:
                 break
             if self._missing[slot] > self._missing[best]:
                 best = slot
-        have = self._maps[best]
-        for index in range(_FRAMES):
-            have[index] = 0
+        pack_into("64s", self._maps[best], 0, _NOTHING)
         self._blocks[best] = block
         self._missing[best] = self._frames(block)
         return best
@@ -527,7 +541,7 @@ class Receiver:
                 bits = 0
                 for bit in range(8):
                     index = half + (at << 3) + bit
-                    if index < frames and not have[index]:
+                    if index < frames and not have[index] and self._missing[slot]:
                         bits |= 1 << bit
                 buf[4 + at] = bits
         self._ask_state[n] = state
