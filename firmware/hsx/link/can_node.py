@@ -58,7 +58,7 @@ class CanNode(Receiver):
         unique_id: bytes = b"",
         pace: int = 0,
         base: int = 0x400,
-        max_blocks: int = 1024,
+        max_blocks: int = 512,
     ) -> None:
         super().__init__(sink, max_blocks)
         self.number = number

@@ -10,12 +10,10 @@ itself, as on the target a call costs as much. What came without a gap, from `_f
 `_next`, is put into the map of its block only when there is a gap or an end.
 """
 
+from array import array
 from binascii import crc32
-from struct import pack_into
 
 from micropython import const
-
-from ..ticks import diff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +24,14 @@ _FRAMES = const(64)  # of a whole block
 _HELD = const(3)  # blocks; the window of a node that needs order
 _HEADER = const(0xFFFF)
 _DATA = const(0x300)  # identifier without the base: | run parity << 6 | index
-_NOTHING = bytes(_FRAMES)
 _RESIDUE = const(0x2144DF1C)  # CRC-32 of anything with its own CRC behind it: a small int
 
-_ASKS = const(8)
+_MAP = const(516)  # in a buffer, behind block and CRC: a bit for each frame that is there
+
+_ASKS = const(32)  # eight entries of four numbers: first block, and then
+_COUNT = const(1)  # how many blocks, 0: the entry is free
+_AT = const(2)  # from when, or since when, the low 16 bits of a tick
+_STATE = const(3)
 _AGAIN = const(5)  # ms without an answer
 _DUE = const(0)
 _SECOND_HALF = const(1)
@@ -37,6 +39,11 @@ _ASKED = const(2)
 
 _FREE = const(-1)
 _CHECKED = const(-1)  # frames missing of a block that waits for its turn
+
+
+def _since(at: int, now: int) -> int:
+    """Milliseconds since a tick of 16 bits, less than 2**15."""
+    return (now - at + 0x8000 & 0xFFFF) - 0x8000
 
 
 class Receiver:
@@ -49,17 +56,12 @@ class Receiver:
     def __init__(self, sink: "Sink", max_blocks: int) -> None:
         self._sink = sink
         self._done = bytearray((max_blocks + 7) >> 3)  # a bit for each block in place
-        self._bufs = [bytearray(_BLOCK + 4) for _ in range(_HELD)]  # with room for the CRC
-        self._views = [memoryview(buf) for buf in self._bufs]
-        self._wholes = [view[:_BLOCK] for view in self._views]
-        self._maps = [bytearray(_FRAMES) for _ in range(_HELD)]  # 1: the frame is there
+        self._bufs = [bytearray(_MAP + 8) for _ in range(_HELD)]
+        self._checked = [memoryview(buf)[:_MAP] for buf in self._bufs]
+        self._wholes = [view[:_BLOCK] for view in self._checked]
         self._blocks = [_FREE] * _HELD
         self._missing = [0] * _HELD  # frames
-        # What is asked for: first block, how many (0: free), since or from when, how far.
-        self._ask_block = [0] * _ASKS
-        self._ask_count = [0] * _ASKS
-        self._ask_at = [0] * _ASKS
-        self._ask_state = [0] * _ASKS
+        self._ask_list = array("H", [0] * _ASKS)
         self._asks = 0  # entries in use
         self._start(0, 0, False)
 
@@ -183,21 +185,22 @@ class Receiver:
             self._top = block
 
     def _answered(self, block: int, now: int) -> None:
-        for n in range(_ASKS):
-            count = self._ask_count[n]
-            first = self._ask_block[n]
+        asks = self._ask_list
+        for n in range(0, _ASKS, 4):
+            first = asks[n]
+            count = asks[n + _COUNT]
             if not count or block < first:
                 continue
             if block < first + count:
-                self._ask_count[n] = block - first
+                asks[n + _COUNT] = block - first
                 if block == first:
                     self._asks -= 1
                 rest = first + count - block - 1
                 if rest:  # answered in one go
-                    self._add(block + 1, rest, self._ask_at[n], self._ask_state[n])
-            elif self._ask_state[n] == _ASKED and diff(now, self._ask_at[n]) >= _AGAIN:
-                self._ask_state[n] = _DUE
-                self._ask_at[n] = now + self._slot_delay(first)
+                    self._add(block + 1, rest, asks[n + _AT], asks[n + _STATE])
+            elif asks[n + _STATE] == _ASKED and _since(asks[n + _AT], now) >= _AGAIN:
+                asks[n + _STATE] = _DUE
+                asks[n + _AT] = now + self._slot_delay(first) & 0xFFFF
 
     def _heard(self, data: "memoryview | bytes", now: int) -> None:
         """Another node's NACK: what it asks for need not be asked for again (rule 6)."""
@@ -205,10 +208,11 @@ class Receiver:
             return
         kind = data[1] >> 4
         block = data[2] | data[3] << 8
-        for n in range(_ASKS):
-            count = self._ask_count[n]
-            first = self._ask_block[n]
-            if not count or self._ask_state[n] == _ASKED:
+        asks = self._ask_list
+        for n in range(0, _ASKS, 4):
+            first = asks[n]
+            count = asks[n + _COUNT]
+            if not count or asks[n + _STATE] == _ASKED:
                 continue
             if kind == 2:
                 covered = block <= first and first + count <= block + (data[4] | data[5] << 8)
@@ -216,25 +220,26 @@ class Receiver:
                 slot = self._find(first) if first == block and count == 1 else -1
                 covered = slot >= 0 and self._named(slot, kind, data) == self._missing[slot]
             if covered:
-                self._ask_state[n] = _ASKED
-                self._ask_at[n] = now
+                asks[n + _STATE] = _ASKED
+                asks[n + _AT] = now & 0xFFFF
 
     def _named(self, slot: int, kind: int, data: "memoryview | bytes") -> int:
         """How many of the frames that a block misses are named by a NACK."""
-        have = self._maps[slot]
         named = 0
-        if kind != 3:
+        if kind < 2:
             for index in range(32):
-                if data[4 + (index >> 3)] >> (index & 7) & 1 and not have[kind << 5 | index]:
+                if data[4 + (index >> 3)] >> (index & 7) & 1 and self._lacks(
+                    slot, kind << 5 | index
+                ):
                     named += 1
-            return named
-        bits = data[4] | data[5] << 8 | data[6] << 16 | (data[7] & 0x3F) << 24
-        last = -1
-        for _ in range(5):
-            if bits & 0x3F != last and not have[bits & 0x3F]:
-                named += 1
-            last = bits & 0x3F
-            bits >>= 6
+        elif kind == 3:
+            bits = data[4] | data[5] << 8 | data[6] << 16 | (data[7] & 0x3F) << 24
+            last = -1
+            for _ in range(5):
+                if bits & 0x3F != last and self._lacks(slot, bits & 0x3F):
+                    named += 1
+                last = bits & 0x3F
+                bits >>= 6
         return named
 
     def _ask_rest(self, now: int) -> None:
@@ -251,7 +256,7 @@ class Receiver:
         stop = self._need + _HELD if self._ordered else self._count
         block = self._need
         frames = 0
-        while block < self._count and block < stop and frames < _ASKS and self._asks < _ASKS:
+        while block < self._count and block < stop and frames < 8:
             first = block
             while block < self._count and block < stop and self._is_absent(block):
                 block += 1
@@ -264,8 +269,8 @@ class Receiver:
                     frames += 1 if self._missing[slot] <= 5 else 2
                     self._ask(block, 1, now)
                 block += 1
-        for n in range(_ASKS):
-            self._ask_at[n] = now  # END is for one node after the other already
+        for n in range(_AT, _ASKS, 4):
+            self._ask_list[n] = now & 0xFFFF  # who was named may answer at once
 
     # ---- runs and blocks ----
 
@@ -296,12 +301,17 @@ class Receiver:
         if self._from & 0x3F == 0 and self._next == self._stop:
             self._missing[slot] = 0  # of a block that misses nothing the map is not read
             return
-        have = self._maps[slot]
+        buf = self._bufs[slot]
         first = self._from & 0x3F
         for index in range(first, first + came):
-            if not have[index]:
-                have[index] = 1
+            at = _MAP + (index >> 3)
+            bit = 1 << (index & 7)
+            if not buf[at] & bit:
+                buf[at] |= bit
                 self._missing[slot] -= 1
+
+    def _lacks(self, slot: int, index: int) -> bool:
+        return not self._bufs[slot][_MAP + (index >> 3)] >> (index & 7) & 1
 
     def _close(self, now: int) -> None:
         """The run is over; that of an orphan only when the next BLOCK tells what it was not."""
@@ -336,7 +346,7 @@ class Receiver:
     def _finish(self, slot: int, now: int) -> None:
         """All frames of a block and its CRC are there."""
         block = self._blocks[slot]
-        view = self._views[slot]
+        view = self._checked[slot]
         size = self._frames(block) << 3
         if crc32(view if size == _BLOCK else view[: size + 4]) != _RESIDUE:
             self._blocks[slot] = _FREE
@@ -408,7 +418,8 @@ class Receiver:
                 break
             if self._missing[slot] > self._missing[best]:
                 best = slot
-        pack_into("64s", self._maps[best], 0, _NOTHING)
+        for at in range(_MAP, _MAP + 8):
+            self._bufs[best][at] = 0
         self._blocks[best] = block
         self._missing[best] = self._frames(block)
         return best
@@ -416,8 +427,8 @@ class Receiver:
     # ---- what is asked for ----
 
     def _forget_asks(self) -> None:
-        for n in range(_ASKS):
-            self._ask_count[n] = 0
+        for n in range(_COUNT, _ASKS, 4):
+            self._ask_list[n] = 0
         self._asks = 0
 
     def _ask(self, block: int, count: int, now: int) -> None:
@@ -425,21 +436,22 @@ class Receiver:
         if self._ordered and block != _HEADER:
             count = min(count, self._need + _HELD - block)
         if count > 0:
-            self._add(block, count, now + self._slot_delay(block), _DUE)
+            self._add(block, count, now + self._slot_delay(block) & 0xFFFF, _DUE)
 
     def _add(self, block: int, count: int, at: int, state: int) -> None:
         """An entry more; what does not fit waits for END."""
+        asks = self._ask_list
         free = -1
-        for n in range(_ASKS):
-            if self._ask_count[n] == 0:
+        for n in range(0, _ASKS, 4):
+            if asks[n + _COUNT] == 0:
                 free = n
-            elif self._ask_block[n] == block and self._ask_count[n] == count:
+            elif asks[n] == block and asks[n + _COUNT] == count:
                 return
         if free >= 0:
-            self._ask_block[free] = block
-            self._ask_count[free] = count
-            self._ask_at[free] = at
-            self._ask_state[free] = state
+            asks[free] = block
+            asks[free + _COUNT] = count
+            asks[free + _AT] = at
+            asks[free + _STATE] = state
             self._asks += 1
 
     def _is_absent(self, block: int) -> bool:
@@ -456,93 +468,93 @@ class Receiver:
         """Milliseconds until there is something to ask for, at most a second."""
         wait = 1000
         if self._asks:
-            for n in range(_ASKS):
-                if self._ask_count[n] and self._ask_state[n] != _ASKED:
-                    wait = min(wait, max(0, diff(self._ask_at[n], now)))
+            asks = self._ask_list
+            for n in range(0, _ASKS, 4):
+                if asks[n + _COUNT] and asks[n + _STATE] != _ASKED:
+                    wait = min(wait, max(0, -_since(asks[n + _AT], now)))
         return wait
 
     def _nack(self, buf: bytearray, now: int) -> bool:
         """Writes bytes 1 to 7 of the next NACK that is due, lowest block first."""
+        asks = self._ask_list
         while self._asks:
-            at = -1
-            for n in range(_ASKS):
+            due = -1
+            for n in range(0, _ASKS, 4):
                 if (
-                    self._ask_count[n]
-                    and self._ask_state[n] != _ASKED
-                    and diff(now, self._ask_at[n]) >= 0
-                    and (at < 0 or self._ask_block[n] < self._ask_block[at])
+                    asks[n + _COUNT]
+                    and asks[n + _STATE] != _ASKED
+                    and _since(asks[n + _AT], now) >= 0
+                    and (due < 0 or asks[n] < asks[due])
                 ):
-                    at = n
-            if at < 0:
+                    due = n
+            if due < 0:
                 break
-            if self._write_nack(buf, at, now):
+            if self._write_nack(buf, due, now):
                 return True
-            self._ask_count[at] = 0
+            asks[due + _COUNT] = 0
             self._asks -= 1
         return False
 
     def _write_nack(self, buf: bytearray, n: int, now: int) -> bool:
         """The NACK of an entry; False: nothing of it is missing any more."""
-        block = self._ask_block[n]
-        count = self._ask_count[n]
+        asks = self._ask_list
+        block = asks[n]
+        count = asks[n + _COUNT]
         if block != _HEADER:
             while count and self._find(block) < 0 and not self._is_absent(block):
                 block += 1
                 count -= 1
             if count == 0:
                 return False
-            self._ask_block[n] = block
-            self._ask_count[n] = count
+            asks[n] = block
+            asks[n + _COUNT] = count
         slot = self._find(block)
         if slot >= 0 and (slot == self._slot or self._missing[slot] == _CHECKED):
             return False
         buf[2] = block & 0xFF
         buf[3] = block >> 8
-        self._ask_at[n] = now
+        asks[n + _AT] = now & 0xFFFF
+        half = asks[n + _STATE]
+        asks[n + _STATE] = _ASKED
         if slot < 0:
             whole = 1
             while whole < count and self._is_absent(block + whole):
                 whole += 1
-            buf[1] = 0x24
-            buf[4] = whole & 0xFF
-            buf[5] = whole >> 8
-            buf[6] = buf[7] = 0
-            self._ask_state[n] = _ASKED
-            return True
-        have = self._maps[slot]
-        state = _ASKED
-        bits = 0
-        if 0 < self._missing[slot] <= 5:
-            buf[1] = 0x34
-            last = shift = 0
+            self._put(buf, 0x24, whole)
+        elif 0 < self._missing[slot] <= 5:
+            bits = last = shift = 0
             for index in range(self._frames(block)):
-                if not have[index]:
+                if self._lacks(slot, index):
                     bits |= index << shift
                     shift += 6
                     last = index
             while shift < 30:
                 bits |= last << shift
                 shift += 6
-            for at in range(4):
-                buf[4 + at] = bits >> (at << 3) & 0xFF
+            self._put(buf, 0x34, bits)
         else:
-            frames = self._frames(block)
-            half = 0 if self._ask_state[n] == _DUE else 32
-            if half == 0 and self._missing[slot]:
-                above = 0
-                for index in range(32, frames):
-                    above += 1 - have[index]
-                if above == self._missing[slot]:
-                    half = 32
-                elif above:
-                    state = _SECOND_HALF
-            buf[1] = half >> 1 | 0x04
-            for at in range(4):
-                bits = 0
-                for bit in range(8):
-                    index = half + (at << 3) + bit
-                    if index < frames and not have[index] and self._missing[slot]:
-                        bits |= 1 << bit
-                buf[4 + at] = bits
-        self._ask_state[n] = state
+            self._put(buf, 0x04, 0)
+            if self._missing[slot] and self._halves(buf, slot, half == _SECOND_HALF):
+                asks[n + _STATE] = _SECOND_HALF
         return True
+
+    def _put(self, buf: bytearray, kind: int, bits: int) -> None:
+        buf[1] = kind
+        for at in range(4):
+            buf[4 + at] = bits >> (at << 3) & 0xFF
+
+    def _halves(self, buf: bytearray, slot: int, is_second: bool) -> bool:
+        """The map of what half a block misses. True: the other half misses frames too."""
+        low = high = 0
+        for index in range(self._frames(self._blocks[slot])):
+            if self._lacks(slot, index):
+                if index < 32:
+                    low += 1
+                else:
+                    high += 1
+        half = 32 if is_second or not low else 0
+        buf[1] = half >> 1 | 0x04
+        for index in range(half, min(half + 32, self._frames(self._blocks[slot]))):
+            if self._lacks(slot, index):
+                buf[4 + (index >> 3 & 3)] |= 1 << (index & 7)
+        return half == 0 and high > 0
