@@ -76,6 +76,48 @@ def test_any_single_fault_at_any_frame_is_repaired_or_told(part, ordered):
     assert len(failed) < 10
 
 
+@pytest.mark.requirement("P-40")
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_comes_twice_is_written_once(ordered):
+    for at in range(FRAMES):
+        transfer = Transfer(SMALL, [MemorySink(ordered)])
+        transfer.fleet.fault = Faults({at: twice})
+        check(transfer)
+        assert transfer.fleet.sinks[0].written == len(SMALL)
+        assert transfer.master.repairs == 0
+    transfer = Transfer(LARGE, [MemorySink(ordered)])
+    transfer.fleet.fault = lambda number, frame: [frame, frame]
+    check(transfer)
+    assert transfer.fleet.sinks[0].written == len(LARGE)
+
+
+@pytest.mark.requirement("P-43")
+def test_node_that_asks_without_end_is_given_up():
+    transfer = Transfer(SMALL, [MemorySink(), MemorySink()])
+    bad = Injector(transfer.bus)
+    transfer.fleet.nodes[0].is_up = False
+    status = (can.ident(can.LOAD, 1), bytes([0, 0x13, 0x34, 0, 0, 0, 2, 0]))
+    ask = (can.ident(can.LOAD, 1), bytes([0, 0x24, 0, 0, 2, 0, 0, 0]))
+    bad.flood([status], 1, 1260)
+    bad.flood([ask] * 2000, 1, 1262)
+    check(transfer, {2})
+    assert transfer.master.results[1] == EIO
+    assert transfer.master.repairs < 7 * (128 + 200)
+
+
+@pytest.mark.requirement("P-43")
+def test_node_that_makes_no_progress_is_given_up():
+    transfer = Transfer(SMALL, [MemorySink()])
+    header = range(64)  # frames that get through
+    seen = iter(range(100_000))
+    transfer.fleet.fault = lambda number, frame: (
+        [] if next(seen) not in header and frame[0] & 0x780 == 0x700 else [frame]
+    )
+    check_or_error(transfer)
+    assert transfer.master.results == {1: EIO}
+    assert transfer.master.repairs < 7 * (128 + 200)
+
+
 def test_lost_answer_is_asked_for_again():
     for at in range(3):
         transfer = Transfer(SMALL, [MemorySink()])
@@ -178,7 +220,7 @@ def test_new_host_waits_for_the_session_of_the_old_one_to_die():
     assert 1300 + 3000 < transfer.bus.ms < 1300 + 3000 + 1500
 
 
-@pytest.mark.requirement("P-102")
+@pytest.mark.requirement("P-43", "P-102")
 def test_node_that_dies_is_told_and_holds_nobody_up():
     alone = Transfer(LARGE, [MemorySink() for _ in range(4)])
     check(alone)

@@ -231,8 +231,9 @@ class CanNode(Receiver):
         if session == self._session:
             self._last = now
             return
-        # A session that is under way ends by its ABORT or in silence.
-        if self._is_busy():
+        # A session that is under way ends by its ABORT or in silence; nobody can ask for blocks
+        # who never sends.
+        if self._is_busy() or self.number == UNNUMBERED:
             return
         total = data[4] | data[5] << 8 | data[6] << 16
         self._leave(_WAITING)
