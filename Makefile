@@ -60,7 +60,7 @@ test: lint firmware firmware-flat sim  ## lint, then every test of every tier: b
 	@PYTHONPATH=host_tests $(BIN)/python -m requirements
 
 fuzz: setup  ## search for faults of the parsers and the core for FUZZ_MINUTES (60): build/fuzz.json
-	@PYTHONPATH=host_tests $(BIN)/python -m fuzz.run
+	@PYTHONPATH=host_tests:tools $(BIN)/python -m fuzz.run
 
 powercut: firmware  ## cuts the power at every byte of the store, and on the M4: build/powercut.json
 	$(BIN)/python host_tests/powercut/run.py --jobs $(or $(JOBS),1)

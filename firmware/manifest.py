@@ -2,7 +2,13 @@
 # What every board freezes: the package, without the parts that only hosts need.
 import os
 
-HOST_ONLY = ("image/build.py", "link/host_messages.py")
+HOST_ONLY = (
+    "image/build.py",
+    "link/can_client.py",
+    "link/can_framing.py",
+    "link/can_master.py",
+    "link/host_messages.py",
+)
 
 
 def files(root):

@@ -57,8 +57,14 @@ SPECIAL = {
     "json": {"node"},
     "machine": {"boot"},
 }
-# Not frozen: these are the hosts' half.
-HOST_ONLY = {"image/build.py", "link/host_messages.py"}
+# Not frozen: these write images on a host, or are its end of a link.
+HOST_ONLY = {
+    "image/build.py",
+    "link/can_client.py",
+    "link/can_framing.py",
+    "link/can_master.py",
+    "link/host_messages.py",
+}
 # The one way up: what the frozen boot code calls hands the Runtime to the names of the REPL.
 WAYS_UP = {("boot/start.py", "hsx")}
 

@@ -39,18 +39,17 @@ class Judge(Protocol):
 class Sink(Protocol):
     """Where a link's transfer goes. Nothing here raises: errors are negative errno numbers."""
 
-    needs_order: bool  # after a good begin: blocks must come in their order
-    digest: bytes  # once poll() has given 0: of what was read back
+    needs_order: bool  # after a good begin(): blocks must come in their order
+    digest: bytes  # once poll() has given 0: of what was read back, 4 bytes and more
 
-    def begin(self, header: memoryview, total: int, source: str, /) -> int:
-        """Judges the signed header of a stream of `total` bytes. Bytes in place from its start."""
+    # Judges the signed header of a stream of `total` bytes; the bytes in place from its start.
+    def begin(self, header: memoryview, total: int, source: str, /) -> int: ...
     def write(self, offset: int, data: memoryview, /) -> int: ...
-    def end(self) -> int:
-        """All bytes are in: begins to verify."""
-    def poll(self, now: int, /) -> int:
-        """After end(): 1 while at it, 0 done."""
-    def abort(self) -> None:
-        """The transfer is over without an end; may be called at any time."""
+    # Whether bytes that were not sent will be in place all the same (of images carried over).
+    def holds(self, offset: int, size: int, /) -> bool: ...
+    def end(self) -> int: ...  # all bytes are in: begins to verify
+    def poll(self, now: int, /) -> int: ...  # after end(): 1 still at it, 0 done
+    def abort(self) -> None: ...  # over without an end; may be called at any time
 
 class Stream(Protocol):
     """Where text goes; never blocks, what does not fit is dropped."""
@@ -111,3 +110,12 @@ class Runner(Protocol):
     def poll(self, now: int, /) -> int: ...  # ms until it wants to be called again
     def close(self) -> None: ...
     def stats(self) -> dict[str, int]: ...  # counts since it was made
+
+class Requests(Protocol):
+    """What answers on a bus for the rest of the node. Numbers are errno, 0: done."""
+
+    def get(self, pid: int, oid: int, /) -> tuple[int, int]: ...  # errno, bits; PID 0: any
+    def set(self, pid: int, oid: int, bits: int, /) -> int: ...
+    def call(self, pid: int, oid: int, bits: int, /) -> tuple[int, int]: ...
+    def message(self, data: memoryview, now: int, /) -> bytes: ...  # the reply, b"": none
+    def number(self, number: int, /) -> int: ...  # keeps the number that the node takes

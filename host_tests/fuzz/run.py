@@ -26,6 +26,7 @@ from typing import NamedTuple
 from fuzz import seeds
 from fuzz.build import CHECKED, FAST, FUZZER, HARNESSES, build
 from fuzz.search import TARGETS
+from link.can_cases import run_random
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUT = ROOT / "build" / "fuzz"
@@ -35,6 +36,7 @@ PROGRAMS = 50_000  # inputs of one call of the random driver
 EXAMPLES = 200  # of each property, in one call of pytest
 MODEL_PROGRAMS = 4_000  # of the model in Python, in one call
 MODEL_STATES = 100_000
+TRANSFERS = 100  # in one call
 
 
 class Count(NamedTuple):
@@ -198,10 +200,24 @@ def python(name: str) -> Part:
     return part
 
 
+def can_transfers(seconds: float, seed: int) -> Count:
+    """Transfers over CAN with faults of every kind: right, or a clear error and a retry."""
+
+    def call(number: int) -> Count:
+        try:
+            run_random((seed + number) * TRANSFERS, TRANSFERS)
+        except AssertionError as error:
+            log = log_of("can_transfers", str(error))
+            return Count(TRANSFERS, 0, f"{error.args[0]} of link.can_cases.run_random (see {log})")
+        return Count(TRANSFERS, 0, "")
+
+    return repeat(call, seconds)
+
+
 # Name, what it does, its share of the time of its lane.
 CORE: "list[tuple[str, Part, float]]" = [
-    ("loader", libfuzzer("loader"), 0.25),
-    ("vm", libfuzzer("vm"), 0.25),
+    ("loader", libfuzzer("loader"), 0.23),
+    ("vm", libfuzzer("vm"), 0.22),
     ("programs", random_inputs("programs", "programs", FAST), 0.12),
     (
         "programs_switch",
@@ -212,6 +228,7 @@ CORE: "list[tuple[str, Part, float]]" = [
     ("states", random_inputs("states", "states", FAST), 0.05),
     ("slow_model", slow_model, 0.10),
     ("properties", properties, 0.15),
+    ("can_transfers", can_transfers, 0.05),
 ]
 PARSERS = [(name, python(name), 1 / len(TARGETS)) for name in TARGETS]
 

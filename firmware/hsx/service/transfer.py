@@ -51,10 +51,10 @@ class Transfer:
         """0; -errno: the transfer is over, and of an image nothing is left."""
         return self._tried(self._write, offset, data)
 
-    def holds(self, start: int, end: int) -> bool:
-        """Whether these bytes are in place, from wherever they came."""
+    def holds(self, offset: int, size: int) -> bool:
+        """Whether these bytes are in place, or will be: carried over from the set that runs."""
         staging = self._staging
-        return self._over or staging is not None and staging.holds(start, end)
+        return self._over or staging is not None and staging.holds(offset, offset + size)
 
     def end(self) -> int:
         """0: `poll` says what becomes of it; -errno."""
