@@ -116,6 +116,6 @@ class Requests(Protocol):
 
     def get(self, pid: int, oid: int, /) -> tuple[int, int]: ...  # errno, bits; PID 0: any
     def set(self, pid: int, oid: int, bits: int, /) -> int: ...
-    def call(self, pid: int, oid: int, bits: int, /) -> tuple[int, int]: ...
+    def call(self, pid: int, oid: int, /) -> tuple[int, int]: ...  # errno, the handler's R0
     def message(self, data: memoryview, now: int, /) -> bytes: ...  # the reply, b"": none
     def number(self, number: int, /) -> int: ...  # keeps the number that the node takes

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hsx.link import can_framing as can
 from hsx.link import can_messages, can_node, can_values, receiver
-from hsx.link.can_node import CanNode
+from hsx.link.can_node import UNNUMBERED, CanNode
 from measure.can_fleet import MemorySink
 
 
@@ -63,9 +63,9 @@ def test_frames_are_these_bytes():
     assert can.abort(127, 0x1234) == bytes.fromhex("7f 05 34 12")
 
 
-def ready_node(total: int, number: int = 1) -> CanNode:
+def ready_node(total: int, number: int = 1, ordered: bool = False) -> CanNode:
     """A node that holds the signed header of session 0x1234."""
-    node = CanNode(MemorySink(), number)
+    node = CanNode(MemorySink(ordered), number)
     header = bytes(64)
     node.frame(can.ident(can.LOAD), can.begin(0x1234, total, 8, 0), 0)
     crc = binascii.crc32(header)
@@ -73,6 +73,24 @@ def ready_node(total: int, number: int = 1) -> CanNode:
     for at in range(8):
         node.frame(can.ident(can.DATA, 64 | at), header[:8], 0)
     return node
+
+
+def run_to(node: CanNode, block: int, parity: int, indexes, announced: bool = True, tag=0x34):
+    """A run of a block of zeros, as it reaches a node."""
+    crc = binascii.crc32(bytes(512))
+    if announced:
+        node.frame(can.ident(can.BLOCK), can.block(crc, block, 64, parity, tag), 0)
+    for index in indexes:
+        node.frame(can.ident(can.DATA, parity << 6 | index), bytes(8), 0)
+
+
+def asked_by(node: CanNode, now: int = 0) -> dict[int, int]:
+    """Block -> map of the frames that a node asks for."""
+    asked: dict[int, int] = {}
+    for _, data in frames_of(node, now):
+        for number, frames in can.wanted(data):
+            asked[number] = asked.get(number, 0) | frames
+    return asked
 
 
 def frames_of(node: CanNode, now: int) -> list[tuple[int, bytes]]:
@@ -116,21 +134,76 @@ def test_whole_blocks_that_were_skipped_are_asked_for_by_their_count():
     assert wanted[2:] == [(n, can.EVERYTHING) for n in range(1, 7)]
 
 
-def test_anothers_nack_that_covers_ours_is_enough():
-    for covered in (False, True):
-        nodes = [ready_node(512 * 40, number) for number in (1, 2)]
-        for node in nodes:
-            for number, parity in ((0, 0), (1, 1)):
-                node.frame(can.ident(can.BLOCK), can.block(1, number, 64, parity, 0x34), 0)
-                for index in range(64):
-                    if index not in (5, 9) or number:
-                        node.frame(can.ident(can.DATA, parity << 6 | index), bytes(8), 0)
-        heard = frames_of(nodes[0], 0)
-        assert heard
-        for ident, data in heard:
-            if covered:
-                nodes[1].frame(ident, data, 0)
-        assert bool(frames_of(nodes[1], 0)) != covered
+@pytest.mark.parametrize("others", [(5, 9), (5,), (9, 10), range(5, 30), ()])
+def test_anothers_nack_is_enough_if_it_names_all_that_is_missing(others):
+    ours, other = ready_node(512 * 40, 1), ready_node(512 * 40, 2)
+    for node, lost in ((ours, (5, 9)), (other, others)):
+        run_to(node, 0, 0, [index for index in range(64) if index not in lost])
+        run_to(node, 1, 1, range(64))
+    for ident, data in frames_of(other, 0):
+        ours.frame(ident, data, 0)
+    expected = {} if {5, 9} <= set(others) else {0: 1 << 5 | 1 << 9}
+    assert asked_by(ours) == expected
+
+
+def test_what_was_asked_for_in_vain_is_asked_for_again_after_5_ms():
+    node = ready_node(512 * 40)
+    run_to(node, 0, 0, range(63))
+    run_to(node, 1, 1, range(64))
+    assert asked_by(node, 0) == {0: 1 << 63}
+    for now, parity, expected in ((2, 0, {}), (4, 1, {}), (5, 0, {0: 1 << 63})):
+        block = can.block(binascii.crc32(bytes(512)), now, 64, parity, 0x34)
+        node.frame(can.ident(can.BLOCK), block, now)
+        assert asked_by(node, now).get(0) == expected.get(0)
+
+
+def test_data_without_their_block_are_kept_if_half_of_them_came():
+    for came, lacks in ((range(32), range(32, 64)), (range(31), range(64)), (range(64), ())):
+        node = ready_node(512 * 40)
+        run_to(node, 0, 0, range(64))
+        run_to(node, 1, 1, came, announced=False)
+        run_to(node, 2, 0, range(64))
+        assert asked_by(node) == {1: sum(1 << index for index in lacks)}
+
+
+def test_data_of_a_repair_are_not_taken_for_the_next_block():
+    node = ready_node(512 * 40)
+    run_to(node, 0, 0, range(64))
+    run_to(node, 7, 1, range(40), announced=False)
+    run_to(node, 1, 0, [index for index in range(64) if index != 20])
+    run_to(node, 2, 1, range(64))
+    assert asked_by(node) == {1: 1 << 20}
+
+
+def test_data_behind_another_masters_block_are_not_taken():
+    node = ready_node(512 * 40)
+    run_to(node, 0, 0, range(10))
+    run_to(node, 0, 0, range(10, 64), tag=0x99)
+    run_to(node, 1, 1, range(64))
+    assert asked_by(node) == {0: can.EVERYTHING & ~0x3FF}
+
+
+def test_node_that_needs_order_asks_only_for_three_blocks_at_a_time():
+    node = ready_node(512 * 40, ordered=True)
+    run_to(node, 0, 0, range(63))
+    run_to(node, 30, 1, range(64))
+    assert set(asked_by(node)) == {0, 1, 2}
+    for number, parity in ((0, 0), (1, 1), (2, 0)):
+        run_to(node, number, parity, range(64))
+    assert asked_by(node) == dict.fromkeys((3, 4, 5), can.EVERYTHING)
+
+
+def test_node_without_a_number_gives_no_frame_whatever_it_hears():
+    chance = random.Random(2)
+    node = CanNode(MemorySink(), UNNUMBERED)
+    buf = bytearray(8)
+    for now in range(3000):
+        op = chance.choice([can.LOAD, can.DATA, can.BLOCK])
+        low = chance.choice([0, chance.randrange(128)])
+        data = bytes([127, chance.randrange(64), 0x34, 3]) + chance.randbytes(4)
+        node.frame(can.ident(op, low), data, now)
+        node.frame(can.ident(can.LOAD), can.poll(can.JOIN, 0x34, 3, 0xFFFFFFFF), now)
+        assert node.poll(now) > 0 and node.next_frame(buf) == -1
 
 
 @pytest.mark.parametrize("kind", range(8))

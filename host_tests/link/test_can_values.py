@@ -34,9 +34,9 @@ class Answers:
         self.values[oid] = bits
         return 0
 
-    def call(self, pid, oid, bits):
-        self.calls.append((pid, oid, bits))
-        return 0, bits + 1
+    def call(self, pid, oid):
+        self.calls.append((pid, oid))
+        return 0, oid + 1
 
     def message(self, data, now):
         self.messages.append(bytes(data))

@@ -54,7 +54,7 @@ class CanValues:
         elif op == _SET:
             errno = self._requests.set(pid, oid, bits)
         elif op == _CALL:
-            errno, bits = self._call_once(sender, data, pid, oid, bits, now)
+            errno, bits = self._call_once(sender, data, pid, oid, now)
         else:
             return
         # Of all nodes at once only what they have is asked.
@@ -62,7 +62,7 @@ class CanValues:
             self._put(_RET, oid, bits, sender, data[5], pid, errno)
 
     def _call_once(
-        self, sender: int, data: "memoryview | bytes", pid: int, oid: int, bits: int, now: int
+        self, sender: int, data: "memoryview | bytes", pid: int, oid: int, now: int
     ) -> "tuple[int, int]":
         last = self._call
         if (
@@ -78,7 +78,7 @@ class CanValues:
             last[2] = data[5]
             last[3] = pid
             self._called = now
-            self._result = self._requests.call(pid, oid, bits)
+            self._result = self._requests.call(pid, oid)
         return self._result
 
     def publish(self, pid: int, oid: int, bits: int) -> bool:

@@ -249,6 +249,11 @@ class Requests:
         except OSError as error:
             return error.errno or errors.EIO, 0
 
+    def number(self, number: int) -> int:
+        """The number that a master gives to this node, which has none: errno."""
+        self._loads.policy.number = number
+        return 0
+
     def _get(self, pid: int, oid: int) -> int:
         return self._node.get_value(pid or self._node.values.owner(oid), oid)
 
