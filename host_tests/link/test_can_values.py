@@ -20,7 +20,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.values = {0x101: 0x3C00, 0x102: 0}
-        self.calls: list[tuple[int, int, int]] = []
+        self.calls: list[tuple[int, int]] = []
         self.messages: list[bytes] = []
         self.numbers: list[int] = []
         self.pin = 0x102
@@ -117,19 +117,19 @@ def test_command_whose_answer_was_lost_is_not_run_twice():
     wire = Wire(1)
     answers = iter([True, True, False])
     wire.lost = lambda ident, data: ident == 0x601 and next(answers)
-    wire.client.call(1, 0x700, 5, wire.now)
-    assert wire.ask() == (0, 6)
-    assert wire.answers[0].calls == [(0, 0x700, 5)]
+    wire.client.call(1, 0x700, wire.now)
+    assert wire.ask() == (0, 0x701)
+    assert wire.answers[0].calls == [(0, 0x700)]
     wire.lost = lambda ident, data: False
-    wire.client.call(1, 0x700, 5, wire.now)
-    assert wire.ask() == (0, 6)
+    wire.client.call(1, 0x700, wire.now)
+    assert wire.ask() == (0, 0x701)
     assert len(wire.answers[0].calls) == 2
 
 
 def test_all_nodes_are_set_at_once_and_none_answers():
     wire = Wire(1, 2, 3)
     wire.client.set(can.ALL, 0x101, 7, wire.now)
-    wire.client.call(can.ALL, 0x700, 1, wire.now)
+    wire.client.call(can.ALL, 0x700, wire.now)
     wire.step()
     assert all(answers.values[0x101] == 7 for answers in wire.answers)
     assert all(len(answers.calls) == 1 for answers in wire.answers)

@@ -98,9 +98,9 @@ class CanClient:
         """Sets a value to `bits`; at all nodes without an answer."""
         self._value(can.SET, node, oid, bits, pid, now)
 
-    def call(self, node: int, oid: int, bits: int, now: int, pid: int = 0) -> None:
+    def call(self, node: int, oid: int, now: int, pid: int = 0) -> None:
         """Calls a command; at all nodes without an answer."""
-        self._value(can.CALL, node, oid, bits, pid, now)
+        self._value(can.CALL, node, oid, 0, pid, now)
 
     def who(self) -> None:
         """Asks who is there; `present` fills."""
