@@ -2,7 +2,7 @@
 # What every board freezes: the package, without the parts that only hosts need.
 import os
 
-HOST_ONLY = ("image/build.py",)
+HOST_ONLY = ("image/build.py", "link/uart_master.py")
 
 
 def files(root):

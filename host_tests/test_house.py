@@ -29,7 +29,7 @@ LAYERS = {
     "image": _GROUND,
     "node": _GROUND | {"image", "native"},
     "store": _GROUND | {"image"},
-    "link": _GROUND,
+    "link": _GROUND | {"native"},
     "transport": _GROUND | {"image", "link"},
     "service": _GROUND | {"image", "native", "node", "store", "link"},
     "boot": _GROUND

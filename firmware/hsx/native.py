@@ -31,6 +31,8 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     STEPS,
     SVC,
     VM,
+    cobs_decode,
+    cobs_encode,
 )
 
 try:

@@ -51,6 +51,27 @@ def ed25519_verify(
     False for any other lengths, and for what `ed25519.h` names besides. Missing where the core was
     built without (HSX_ED25519=0). On a Cortex-M4 1.7 million instructions and 2 KiB of stack."""
 
+def cobs_encode(
+    out: "bytearray | memoryview", content: "bytes | bytearray | memoryview", size: int
+) -> int:
+    """Writes the frame of the first `size` bytes of `content` (at most 65,531) to `out`: with their
+    CRC-32 behind them, in COBS, a zero at the end. Returns its length. ENOSPC where `out` is
+    shorter than size + 4 + (size + 4) // 254 + 2. `content` may be memory of `out` if it begins at
+    2 + (size + 4) // 254 or later; it is written over then."""
+
+def cobs_decode(
+    state: "bytearray | memoryview",
+    out: "bytearray | memoryview",
+    data: "bytes | bytearray | memoryview",
+    at: int,
+    end: int,
+) -> int:
+    """Takes bytes of a line, data[at:end], up to the end of the first frame in them. Returns the
+    index behind it, 0 where the frame goes on behind `end`. `state`: 4 bytes, zeros at first,
+    kept between calls, as is `out`. When a frame has ended, state[3] is 4: it was empty; 5: its
+    content is in `out`, its length is state[0] | state[1] << 8; 6: it was broken (CRC, cut short,
+    or longer with its CRC than `out`). EINVAL: `state` is shorter. Nothing is allocated."""
+
 class VM:
     def __init__(self, pool: "bytearray | memoryview", tasks: int = 8, flat: bool = False) -> None:
         """A VM whose arenas all lie in `pool`, which must not be resized while the VM lives.

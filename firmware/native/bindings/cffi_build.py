@@ -15,8 +15,8 @@ _NATIVE = os.path.dirname(_HERE)
 _ROOT = os.path.dirname(os.path.dirname(_NATIVE))
 _CACHE = os.environ.get("CACHE") or os.path.join(_ROOT, ".cache")
 _MONOCYPHER = os.environ.get("MONOCYPHER_DIR") or os.path.join(_CACHE, "monocypher-4.0.3")
-_SOURCES = ("crc32.c", "ed25519.c", "float16.c", "loader.c", "sha512.c", "task.c", "vm.c")
-_HEADERS = ("ed25519.h", "hsxvm.h", "internal.h", "memory.h", "opcodes.h")
+_SOURCES = ("cobs.c", "crc32.c", "ed25519.c", "float16.c", "loader.c", "sha512.c", "task.c", "vm.c")
+_HEADERS = ("cobs.h", "ed25519.h", "hsxvm.h", "internal.h", "memory.h", "opcodes.h")
 _CDEF = """
     typedef struct { ...; } hsx_task_t;
     typedef struct { ...; } hsx_vm_t;
@@ -44,6 +44,10 @@ _CDEF = """
         const uint8_t *key, size_t key_len, const uint8_t *message, size_t message_len,
         const uint8_t *signature, size_t signature_len
     );
+    int hsx_cobs_encode(uint8_t *out, size_t room, const uint8_t *in, size_t len);
+    size_t hsx_cobs_decode(
+        uint8_t *state, uint8_t *out, size_t room, const uint8_t *in, size_t len
+    );
     """
 
 
@@ -53,7 +57,7 @@ def _builder(native: str, monocypher: str) -> FFI:
     builder.cdef(_CDEF)
     builder.set_source(
         "hsxvm._core",
-        '#include "ed25519.h"\n#include "hsxvm.h"',
+        '#include "cobs.h"\n#include "ed25519.h"\n#include "hsxvm.h"',
         sources=[
             *(os.path.join(native, name) for name in _SOURCES),
             os.path.join(monocypher, "monocypher.c"),

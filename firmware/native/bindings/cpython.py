@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""VM and ed25519_verify over the compiled core: converts arguments and results, raises errors,
+"""VM, ed25519_verify and the frames of a serial line over the compiled core: converts arguments and results, raises errors,
 and nothing else."""
 
 from ._core import ffi, lib
@@ -36,6 +36,24 @@ def ed25519_verify(public_key, message, signature):
     text = ffi.from_buffer("uint8_t[]", message)
     mark = ffi.from_buffer("uint8_t[]", signature)
     return lib.hsx_ed25519_verify(key, len(key), text, len(text), mark, len(mark))
+
+
+def cobs_encode(out, content, size):
+    room = ffi.from_buffer("uint8_t[]", out, require_writable=True)
+    data = ffi.from_buffer("uint8_t[]", content)
+    return _checked(lib.hsx_cobs_encode(room, len(room), data, min(_u32(size), len(data))))
+
+
+def cobs_decode(state, out, data, at, end):
+    kept = ffi.from_buffer("uint8_t[]", state, require_writable=True)
+    room = ffi.from_buffer("uint8_t[]", out, require_writable=True)
+    line = ffi.from_buffer("uint8_t[]", data)
+    if len(kept) < 4:
+        raise OSError(22, "")
+    end = min(_u32(end), len(line))
+    at = min(_u32(at), end)
+    taken = lib.hsx_cobs_decode(kept, room, len(room), line + at, end - at)
+    return at + taken if taken else 0
 
 
 class VM:
@@ -108,5 +126,5 @@ class VM:
         return lib.hsx_free(self._vm)
 
 
-__all__ = ["VM", "ed25519_verify"]
+__all__ = ["VM", "cobs_decode", "cobs_encode", "ed25519_verify"]
 __all__ += [name for name in dir() if name.isupper() and name[0] != "_" and name != "VM"]

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Module `hsxvm` for MicroPython: class VM and, where HSX_ED25519 is set, ed25519_verify, as
-// hsxvm.pyi describes them. Converts arguments and results, raises, and keeps the pool where the
+// Module `hsxvm` for MicroPython: class VM, the frames of a serial line and, where HSX_ED25519 is
+// set, ed25519_verify, as hsxvm.pyi describes them. Converts arguments and results, raises, and keeps the pool where the
 // collector sees it; nothing else.
 
 #include "py/obj.h"
 #include "py/runtime.h"
 
+#include "cobs.h"
 #include "hsxvm.h"
 #if HSX_ED25519
 #include "ed25519.h"
@@ -222,6 +223,30 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &hsxvm_locals
 );
 
+static mp_obj_t hsxvm_cobs_encode(mp_obj_t out, mp_obj_t content, mp_obj_t size) {
+    mp_buffer_info_t room = bytes_of(out, MP_BUFFER_WRITE);
+    mp_buffer_info_t data = bytes_of(content, MP_BUFFER_READ);
+    size_t len = u32(size) < data.len ? u32(size) : data.len;
+    return MP_OBJ_NEW_SMALL_INT(checked(hsx_cobs_encode(room.buf, room.len, data.buf, len)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_cobs_encode_obj, hsxvm_cobs_encode);
+
+static mp_obj_t hsxvm_cobs_decode(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t state = bytes_of(args[0], MP_BUFFER_RW);
+    mp_buffer_info_t room = bytes_of(args[1], MP_BUFFER_WRITE);
+    mp_buffer_info_t line = bytes_of(args[2], MP_BUFFER_READ);
+    if (state.len < HSX_COBS_STATE) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    size_t end = u32(args[4]) < line.len ? u32(args[4]) : line.len;
+    size_t at = u32(args[3]) < end ? u32(args[3]) : end;
+    size_t taken =
+        hsx_cobs_decode(state.buf, room.buf, room.len, (const uint8_t *)line.buf + at, end - at);
+    return MP_OBJ_NEW_SMALL_INT(taken != 0 ? (mp_int_t)(at + taken) : 0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_cobs_decode_obj, 5, 5, hsxvm_cobs_decode);
+
 #if HSX_ED25519
 static mp_obj_t hsxvm_ed25519_verify(mp_obj_t public_key, mp_obj_t message, mp_obj_t signature) {
     mp_buffer_info_t key = bytes_of(public_key, MP_BUFFER_READ);
@@ -236,6 +261,8 @@ static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_ed25519_verify_obj, hsxvm_ed25519_verify)
 static const mp_rom_map_elem_t hsxvm_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hsxvm)},
     {MP_ROM_QSTR(MP_QSTR_VM), MP_ROM_PTR(&hsxvm_type)},
+    {MP_ROM_QSTR(MP_QSTR_cobs_encode), MP_ROM_PTR(&hsxvm_cobs_encode_obj)},
+    {MP_ROM_QSTR(MP_QSTR_cobs_decode), MP_ROM_PTR(&hsxvm_cobs_decode_obj)},
     #if HSX_ED25519
     {MP_ROM_QSTR(MP_QSTR_ed25519_verify), MP_ROM_PTR(&hsxvm_ed25519_verify_obj)},
     #endif

@@ -83,5 +83,6 @@ int main(void) {
     run_clock_tests();
     run_memory_tests();
     run_float16_tests();
+    run_cobs_tests();
     return 0;
 }

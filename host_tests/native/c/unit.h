@@ -67,5 +67,6 @@ void run_task_tests(void);
 void run_clock_tests(void);
 void run_memory_tests(void);
 void run_float16_tests(void);
+void run_cobs_tests(void);
 
 #endif
