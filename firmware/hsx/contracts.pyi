@@ -29,6 +29,24 @@ class Source(Protocol):
     def readinto(self, buf: memoryview, /) -> int | None: ...
     def close(self) -> None: ...
 
+class Sink(Protocol):
+    """Where the bytes of a transfer go, on a node. No method raises."""
+
+    needs_order: bool  # once begin() gave >= 0: bytes must come in order
+    digest: bytes  # once poll() gave 0: of what was read back
+
+    # Judges the signed header; >= 0: bytes in place from the start, < 0: -errno.
+    def begin(self, header: memoryview, total: int, source: str, /) -> int: ...
+    def write(self, offset: int, data: memoryview, /) -> int: ...  # 0, or -errno: it is over
+    def end(self) -> int: ...  # all bytes are in, verifying begins: 0, or -errno
+    def poll(self, now: int, /) -> int: ...  # 1 still verifying, 0 done, < 0: -errno
+    def abort(self) -> None: ...  # over without end; idempotent
+
+class Requests(Protocol):
+    """Who answers messages of the node protocol."""
+
+    def message(self, message: memoryview, now: int, /) -> bytes: ...  # the reply
+
 class SavedBits(Protocol):
     """16 bits under a 16-bit key, kept over power-off. Both may raise OSError."""
 
