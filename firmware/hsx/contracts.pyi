@@ -47,6 +47,23 @@ class Requests(Protocol):
 
     def message(self, message: memoryview, now: int, /) -> bytes: ...  # the reply
 
+class Runner(Protocol):
+    """A driver joined to an engine."""
+
+    name: str  # of this way in, as sessions tell their source
+
+    def open(self) -> None: ...
+    def poll(self, now: int, /) -> int: ...  # ms until the next call; never blocks
+    def close(self) -> None: ...
+    def stats(self) -> dict[str, int]: ...
+
+class Uart(Protocol):
+    """What a runner needs of `machine.UART`."""
+
+    def readinto(self, buf: bytearray, /) -> int | None: ...
+    def write(self, buf: memoryview, /) -> int | None: ...
+    def deinit(self) -> None: ...
+
 class SavedBits(Protocol):
     """16 bits under a 16-bit key, kept over power-off. Both may raise OSError."""
 

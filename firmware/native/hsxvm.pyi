@@ -54,8 +54,8 @@ def ed25519_verify(
 def cobs_encode(
     out: "bytearray | memoryview", content: "bytes | bytearray | memoryview", size: int
 ) -> int:
-    """Writes the frame of the first `size` bytes of `content` (at most 65,531) to `out`: with their
-    CRC-32 behind them, in COBS, a zero at the end. Returns its length. ENOSPC where `out` is
+    """Writes the frame of the first `size` bytes of `content` (at most 65,531) to `out`: with
+    their CRC-32 behind them, in COBS, a zero at the end. Returns its length. ENOSPC where `out` is
     shorter than size + 4 + (size + 4) // 254 + 2. `content` may be memory of `out` if it begins at
     2 + (size + 4) // 254 or later; it is written over then."""
 

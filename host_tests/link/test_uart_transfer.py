@@ -369,7 +369,9 @@ def test_verifying_that_never_ends_is_a_timeout():
     assert ends.master.errno == ETIMEDOUT
 
 
-@pytest.mark.parametrize(("at", "value", "errno"), [(1, 9, ENOTSUP), (4, 1, EINVAL), (6, 0, EINVAL)])
+@pytest.mark.parametrize(
+    ("at", "value", "errno"), [(1, 9, ENOTSUP), (4, 1, EINVAL), (6, 0, EINVAL)]
+)
 def test_a_begin_that_asks_for_the_impossible_is_refused(at, value, errno):
     from hsx.link import uart_master
 

@@ -41,6 +41,7 @@ _FAILED = const(4)
 
 _ROOM = const(2048)  # bytes of the longest frame of a node, and more
 _RESTARTS = const(32)  # of a node in one transfer; more: it does not live
+_ABORTS = const(2)  # times that ABORT is repeated
 _EVENTS = const(1024)  # that nobody fetched; older ones are dropped
 
 # What the transfer does.
@@ -130,8 +131,8 @@ class UartMaster:
     # ---- what a host asks for ------------------------------------------------------------------
 
     def hello(self) -> Question:
-        """Asks who is there; `limits` has the answer. A node forgets replies to requests of before:
-        the first thing that a host says."""
+        """Asks who is there; `limits` has the answer. The first thing that a host says: the node
+        forgets what was asked before."""
         token = self._random() & 0xFFFF
         self.question = Question(
             _LIMITS, token, bytes((_HELLO, _VERSION, token & 0xFF, token >> 8))
@@ -152,7 +153,9 @@ class UartMaster:
         self._token = token
         self._data = data
         self.total = len(data)
-        head = bytes((_BEGIN, _VERSION, token & 0xFF, token >> 8, chunk & 0xFF, chunk >> 8, window))
+        head = bytes(
+            (_BEGIN, _VERSION, token & 0xFF, token >> 8, chunk & 0xFF, chunk >> 8, window)
+        )
         self._begin = _frame(head + len(data).to_bytes(3, "little") + header, True)
         self.outcome = ""
         self.errno = self.placed = self.repeats = self.restarts = self._tries = 0
@@ -160,7 +163,7 @@ class UartMaster:
         self._open()
 
     def abort(self) -> None:
-        """Ends the transfer from the host's side; over when the node has said so, or never does."""
+        """Ends the transfer from the host's side; over when the node says so, or stays silent."""
         if self.phase != IDLE:
             self.phase = ABORTING
             self._tries = 0
@@ -230,12 +233,14 @@ class UartMaster:
         self._start = int.from_bytes(frame[7:10], "little")
         placed = int.from_bytes(frame[10:13], "little")
         if not (self.chunk and self.window and self._start <= placed <= self.total):
-            return self._over("failed", EBADMSG)
+            self._over("failed", EBADMSG)
+            return
         if placed < self._best:
             self._best = placed  # the node was reset, and goes on from there
             self.restarts += 1
             if self.restarts > _RESTARTS:
-                return self._over("failed", ETIMEDOUT)
+                self._over("failed", ETIMEDOUT)
+                return
         self._since = -1
         self._base = self._fresh = (placed - self._start + self.chunk - 1) // self.chunk
         self._have = _indices(self._base, frame[13])
@@ -338,7 +343,7 @@ class UartMaster:
 
     def _late(self, now: int) -> None:
         self._tries += 1
-        if self._tries <= self._retries:
+        if self._tries <= (_ABORTS if self.phase == ABORTING else self._retries):
             if self.phase == SENDING:
                 self.phase = OPENING
             self._due = True
@@ -365,7 +370,7 @@ class UartMaster:
     # ---- out -----------------------------------------------------------------------------------
 
     def output(self, now: int) -> bytes:
-        """The next frame for the line, to be asked for when it can take one; b"": there is none."""
+        """The next frame, to be asked for when the line can take one; b"": there is none."""
         frame = self._next_frame()
         if frame:
             if self._rate:

@@ -160,16 +160,25 @@ class UartNode:
             return  # asked again: told again
         self._give_up()
         self._token = token
+        errno = self._admit(size)
+        if errno:
+            self._fail(errno)
+        elif self._offset == self._total:
+            self._end()
+
+    def _admit(self, size: int) -> int:
+        """Begins the session that a BEGIN asks for; 0, or why not, as an errno."""
+        slot = self._slot
         chunk = min(slot[4] | slot[5] << 8, self._largest)
         window = min(slot[6], _WINDOW)
         total = slot[7] | slot[8] << 8 | slot[9] << 16
         if slot[1] != _VERSION:
-            return self._fail(ENOTSUP)
+            return ENOTSUP
         if chunk < _LEAST_CHUNK or window < 1:
-            return self._fail(EINVAL)
+            return EINVAL
         start = self._sink.begin(self._view[_HEAD:size], total, self._source)
         if start < 0:
-            return self._fail(-start)
+            return -start
         self._total = total
         self._start = self._offset = min(start, total)
         self._count = self._bits = self._flag = 0
@@ -187,8 +196,7 @@ class UartNode:
         self._body = self._view[1 : 1 + chunk]
         self.deframer.into = self._view[:room]
         self._phase = _RECEIVING
-        if self._offset == total:
-            self._end()
+        return 0
 
     def _data(self, kind: int, size: int) -> None:
         if self._phase != _RECEIVING:

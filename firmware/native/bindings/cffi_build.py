@@ -15,7 +15,16 @@ _NATIVE = os.path.dirname(_HERE)
 _ROOT = os.path.dirname(os.path.dirname(_NATIVE))
 _CACHE = os.environ.get("CACHE") or os.path.join(_ROOT, ".cache")
 _MONOCYPHER = os.environ.get("MONOCYPHER_DIR") or os.path.join(_CACHE, "monocypher-4.0.3")
-_SOURCES = ("cobs.c", "crc32.c", "ed25519.c", "float16.c", "loader.c", "sha512.c", "task.c", "vm.c")
+_SOURCES = (
+    "cobs.c",
+    "crc32.c",
+    "ed25519.c",
+    "float16.c",
+    "loader.c",
+    "sha512.c",
+    "task.c",
+    "vm.c",
+)
 _HEADERS = ("cobs.h", "ed25519.h", "hsxvm.h", "internal.h", "memory.h", "opcodes.h")
 _CDEF = """
     typedef struct { ...; } hsx_task_t;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""VM, ed25519_verify and the frames of a serial line over the compiled core: converts arguments and results, raises errors,
-and nothing else."""
+"""VM, ed25519_verify and the frames of a serial line over the compiled core: converts arguments
+and results, raises errors, and nothing else."""
 
 from ._core import ffi, lib
 
