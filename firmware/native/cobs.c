@@ -111,11 +111,15 @@ size_t hsx_cobs_decode(
             phase = SPOILED;
             continue;
         }
-        size_t end = at + run;
-        while (at < end && in[at] != 0) {
-            out[have++] = in[at++];
+        const uint8_t *from = in + at, *end = from + run;
+        uint8_t *to = out + have;
+        while (from != end && *from != 0) {
+            *to++ = *from++;
         }
-        left -= run - (end - at);
+        run -= (size_t)(end - from);
+        at += run;
+        have += run;
+        left -= run;
     }
     bool ended = at < len;
     if (ended) {

@@ -21,18 +21,16 @@ class Deframer:
     def take(self, data: "bytes | bytearray", at: int, end: int) -> int:
         """Takes data[at:end] up to the end of the next frame, good or broken, and returns the
         index behind it; 0 where there is none. `size` is 0 unless the frame was good."""
-        state = self._state
         self.size = 0
         while True:
-            at = cobs_decode(state, self.into, data, at, end)
+            at = cobs_decode(self._state, self.into, data, at, end)
             if at == 0:
                 return 0
-            ended = state[3]
-            if ended == 5:
-                self.size = state[0] | state[1] << 8
+            if self._state[3] == 5:
+                self.size = self._state[0] | self._state[1] << 8
                 self.frames += 1
                 return at
-            if ended == 6:
+            if self._state[3] == 6:
                 self.broken += 1
                 return at
             if at == end:

@@ -120,15 +120,14 @@ class UartNode:
     def receive(self, data: "bytes | bytearray", size: int, now: int) -> None:
         """Takes the first `size` bytes of `data`. The sink writes, and requests are answered,
         inside. Nothing is allocated for DATA."""
-        deframer = self.deframer
-        at = deframer.take(data, 0, size)
+        at = self.deframer.take(data, 0, size)
         while at:
-            if deframer.size:
+            if self.deframer.size:
                 self._heard = now
-                self._frame(deframer.size, now)
+                self._frame(self.deframer.size, now)
             else:
                 self._broken()
-            at = deframer.take(data, at, size)
+            at = self.deframer.take(data, at, size)
 
     def _frame(self, size: int, now: int) -> None:
         slot = self._slot
@@ -203,43 +202,56 @@ class UartNode:
             self._owed |= _OWE_STATE
             return
         self._owed |= _OWE_ACK
-        bits = self._bits
         ahead = (kind - self._count) & 0x7F
-        if ahead >= self._window or bits >> ahead & 1:
+        if ahead >= self._window or self._bits >> ahead & 1:
             return  # it is in already
-        chunk = self._chunk
-        offset = self._offset + ahead * chunk
-        if size != min(chunk, self._total - offset):
+        if size != self._size_of(ahead):
             self._broken()
             return
         self._told = False
         if ahead and self._ordered:
-            at = self._held_at(ahead)
-            self._view[at : at + size] = self._view[1 : 1 + size]
-        elif not self._write(offset, self._body if size == chunk else self._view[1 : 1 + size]):
-            return
-        bits |= 1 << ahead
-        while bits & 1:
-            bits >>= 1
+            self._keep(self._held_at(ahead), size)
+        elif size == self._chunk:
+            ahead = self._write(ahead, self._body)
+        else:
+            ahead = self._write(ahead, self._view[1 : 1 + size])
+        if ahead >= 0:
+            self._place(ahead)
+
+    def _write(self, ahead: int, data: "memoryview") -> int:
+        """Hands on the frame that is so many behind the first missing one; `ahead`, or -1 where
+        that ended the session."""
+        result = self._sink.write(self._offset + ahead * self._chunk, data)
+        if result >= 0:
+            return ahead
+        self._fail(-result)
+        return -1
+
+    def _place(self, ahead: int) -> None:
+        """The frame is in; past it if it closes the gap, and past those that came before it."""
+        self._bits |= 1 << ahead
+        while self._bits & 1:
+            self._bits >>= 1
             self._count += 1
-            self._offset = min(self._offset + chunk, self._total)
-            if bits & 1 and self._ordered:
-                at = self._held_at(0)
-                size = min(chunk, self._total - self._offset)
-                if not self._write(self._offset, self._view[at : at + size]):
-                    return
-        self._bits = bits
-        if self._offset == self._total:
-            self._end()
+            self._offset += self._chunk
+            if self._offset >= self._total:
+                self._offset = self._total
+                self._end()
+            elif self._ordered and self._bits & 1 and self._write_held(self._held_at(0)) < 0:
+                return
+
+    def _size_of(self, ahead: int) -> int:
+        """Bytes of the frame that is so many behind the first missing one; below 1: none is."""
+        return min(self._chunk, self._total - self._offset - ahead * self._chunk)
+
+    def _keep(self, at: int, size: int) -> None:
+        self._view[at : at + size] = self._view[1 : 1 + size]
+
+    def _write_held(self, at: int) -> int:
+        return self._write(0, self._view[at : at + self._size_of(0)])
 
     def _held_at(self, ahead: int) -> int:
         return self._hold + (self._count + ahead) % (self._window - 1) * self._chunk
-
-    def _write(self, offset: int, data: "memoryview") -> bool:
-        result = self._sink.write(offset, data)
-        if result < 0:
-            self._fail(-result)
-        return result >= 0
 
     def _broken(self) -> None:
         """Told once: what follows is told by the next acknowledgement anyway."""

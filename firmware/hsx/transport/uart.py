@@ -43,25 +43,26 @@ class UartRunner:
     def poll(self, now: int) -> int:
         """Hands on what has arrived, and writes what is owed; returns ms until it wants to be
         called again, 0 while bytes come or wait. Allocates nothing while DATA comes."""
-        uart = self._uart
-        if uart is None:
+        if self._uart is None:
             return _CLOSED
-        engine = self.engine
-        buf = self._buf
-        size = uart.readinto(buf) or 0
-        busy = size > 0
-        reads = _READS
-        while size:
-            self._taken = (self._taken + size) & 0x1FFFFFFF
-            engine.receive(buf, size, now)
-            reads -= 1
-            if size < _READ or not reads:
-                break
-            size = uart.readinto(buf) or 0
-        wait = engine.poll(now)
-        if self._flush(uart) or busy:
+        busy = self._take(self._uart, now)
+        wait = self.engine.poll(now)
+        if self._flush(self._uart) or busy:
             return 0
         return wait
+
+    def _take(self, uart: "Uart", now: int) -> bool:
+        """Whether anything had come."""
+        size = uart.readinto(self._buf)
+        left = _READS
+        while size:
+            self._taken = (self._taken + size) & 0x1FFFFFFF
+            self.engine.receive(self._buf, size, now)
+            left -= 1
+            if size < _READ or left == 0:
+                return True
+            size = uart.readinto(self._buf)
+        return left < _READS
 
     def _flush(self, uart: "Uart") -> bool:
         """Whether something still waits to go out."""
