@@ -50,8 +50,6 @@ class Requests(Protocol):
 class Runner(Protocol):
     """A driver joined to an engine."""
 
-    name: str  # of this way in, as sessions tell their source
-
     def open(self) -> None: ...
     def poll(self, now: int, /) -> int: ...  # ms until the next call; never blocks
     def close(self) -> None: ...

@@ -46,10 +46,16 @@ static void put(encoder_t *e, const uint8_t *in, size_t len) {
     }
 }
 
-int hsx_cobs_encode(uint8_t *out, size_t room, const uint8_t *in, size_t len) {
-    if (len > HSX_COBS_MAX || room < len + CRC_LEN + (len + CRC_LEN) / 254 + 2) {
-        return HSX_ENOSPC;
+int hsx_cobs_encode(uint8_t *buf, size_t buf_len, size_t at, size_t content, size_t len) {
+    if (len > HSX_COBS_MAX || at > buf_len || content > buf_len || len > buf_len - content) {
+        return HSX_EINVAL;
     }
+    size_t gap = 2 + (len + CRC_LEN) / 254;
+    if (content < at || content - at < gap || buf_len - at < gap + len + CRC_LEN) {
+        return HSX_EINVAL;
+    }
+    uint8_t *out = buf + at;
+    const uint8_t *in = buf + content;
     uint32_t crc = hsx_crc32(0, in, len);
     const uint8_t tail[CRC_LEN] = {
         (uint8_t)crc, (uint8_t)(crc >> 8), (uint8_t)(crc >> 16), (uint8_t)(crc >> 24),

@@ -21,10 +21,11 @@ enum {
     HSX_COBS_BROKEN = 6,  // wrong CRC, cut short, or longer than `room`
 };
 
-// Writes the frame of `in` to `out` and returns its length: at most
-// len + 4 + (len + 4) / 254 + 2, and so much room there must be: HSX_ENOSPC. `in` may lie in `out`,
-// from out + 2 + (len + 4) / 254 on; it is written over then.
-int hsx_cobs_encode(uint8_t *out, size_t room, const uint8_t *in, size_t len);
+// Turns the content buf[content] .. buf[content + len - 1] into its frame, from buf[at] on, and
+// writes over it. Returns the frame's length: at most len + 4 + (len + 4) / 254 + 2, and so much
+// must lie between `at` and the end of `buf`. The content begins at at + 2 + (len + 4) / 254 or
+// later, so that it is read before it is written over. HSX_EINVAL where it is not so.
+int hsx_cobs_encode(uint8_t *buf, size_t buf_len, size_t at, size_t content, size_t len);
 
 // Takes bytes of the line, any number, up to the end of the first frame in them, and writes
 // content and CRC to `out`, which must be the same in all calls for a frame. Returns the bytes taken

@@ -51,13 +51,12 @@ def ed25519_verify(
     False for any other lengths, and for what `ed25519.h` names besides. Missing where the core was
     built without (HSX_ED25519=0). On a Cortex-M4 1.7 million instructions and 2 KiB of stack."""
 
-def cobs_encode(
-    out: "bytearray | memoryview", content: "bytes | bytearray | memoryview", size: int
-) -> int:
-    """Writes the frame of the first `size` bytes of `content` (at most 65,531) to `out`: with
-    their CRC-32 behind them, in COBS, a zero at the end. Returns its length. ENOSPC where `out` is
-    shorter than size + 4 + (size + 4) // 254 + 2. `content` may be memory of `out` if it begins at
-    2 + (size + 4) // 254 or later; it is written over then."""
+def cobs_encode(buf: "bytearray | memoryview", at: int, content: int, size: int) -> int:
+    """Turns buf[content : content + size] into its frame, from buf[at] on: with a CRC-32 behind
+    it, in COBS, a zero at the end. Returns the frame's length, at most
+    size + 4 + (size + 4) // 254 + 2. EINVAL where that does not fit, where size is above 65,531,
+    and where the content begins before at + 2 + (size + 4) // 254: it is written over, and must be
+    read before."""
 
 def cobs_decode(
     state: "bytearray | memoryview",

@@ -65,7 +65,7 @@ def test_a_request_without_an_answer_is_a_timeout():
 
 
 def test_hello_tells_what_the_node_takes():
-    ends = Ends(largest=1024, backlog=1088)
+    ends = Ends(largest=1024, backlog=1048)
     ends.line.run(ends.master.hello().over)
     assert ends.master.limits == {
         "version": 1,

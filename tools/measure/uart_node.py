@@ -8,6 +8,7 @@ from pathlib import Path
 
 import serial
 
+from hsx.link.uart_master import UartMaster
 from hsxctl.connect.serial import SerialLink
 from measure.node import MeasuringNode, instructions
 from measure.record import Figures
@@ -15,7 +16,7 @@ from measure.record import Figures
 PAYLOAD = 16384  # bytes
 BAUD = 921600  # the emulated wire has no rate; the host's engine counts with it
 POLL = 115  # bytes that 115200 baud bring in the 10 ms between two polls
-RING = 1088  # bytes of the driver's receive buffer
+RING = 1048  # bytes of the driver's receive buffer
 _BYTES = 300  # that are sent one by one
 
 
@@ -24,7 +25,10 @@ def count(node: MeasuringNode) -> Figures:
     as on hardware without a FIFO. Shown is the dearest case: a poll every 10 ms at 115200 baud."""
     node.run("import hsx; hsx.runtime().stop()")
     node.run((Path(__file__).parent / "uart_on_node.py").read_text())
-    heap = int(node.run("runner, sink, taken = link(); print(taken)")[0])
+    engine = UartMaster(lambda: 1)
+    engine.begin(bytes(128), bytes(PAYLOAD))
+    begin = engine.output(0)
+    heap = int(node.run(f"runner, sink, taken = link({begin!r}); print(taken)")[0])
     interrupt = _interrupt(node)
     figures: Figures = {
         "uart.insns_per_byte": 0.0,

@@ -430,6 +430,8 @@ def _indices(base: int, bits: int) -> "set[int]":
 
 def _frame(content: bytes, alone: bool) -> bytes:
     """The bytes for the line. `alone`: with a zero before it, as noise may lie on the line."""
-    out = bytearray(len(content) + 8 + (len(content) + 4) // 254)
-    size = cobs_encode(out, content, len(content))
-    return (b"\0" if alone else b"") + bytes(out[:size])
+    at = 3 + (len(content) + 4) // 254
+    buf = bytearray(at + len(content) + 4)
+    buf[at:-4] = content
+    size = cobs_encode(buf, 1, at, len(content))
+    return bytes(buf[: 1 + size] if alone else buf[1 : 1 + size])

@@ -54,6 +54,8 @@ _LEAST_CHUNK = const(32)
 _LEAST_ROOM = const(264)  # takes a BEGIN with the longest header whatever the chunk is
 _WINDOW = const(8)  # frames: what the bits of an ACK can tell
 _PART = const(240)  # bytes of a reply in one frame
+_TELL = const(0x80)  # a broken frame is to be told, by this bit of an ACK
+_TOLD = const(0x01)  # it was, or will be, and no good DATA came since
 _IDLE = const(1000)  # ms between polls that have nothing to do
 
 # The frame on its way out: a zero first, which ends what noise began; the content lies where the
@@ -74,7 +76,7 @@ class UartNode:
         requests: "Requests",
         source: str,
         chunk: int = 1024,
-        backlog: int = 1088,
+        backlog: int = 1048,
         silence: int = 10_000,
     ) -> None:
         self._sink = sink
@@ -83,32 +85,24 @@ class UartNode:
         self._largest = chunk
         self._backlog = backlog
         self._silence = silence
-        self._slot = bytearray(max(chunk + 1 + _CRC, _LEAST_ROOM))
-        self._view = memoryview(self._slot)
-        self.deframer = Deframer(self._view)  # its counts are the link's
+        self._slot = memoryview(bytearray(max(chunk + 1 + _CRC, _LEAST_ROOM)))
+        self.deframer = Deframer(self._slot)  # its counts are the link's
         self._phase = _NONE
         self._token = 0  # of the session that phase speaks of
-        self._errno = 0  # FAILED: why
-        self._digest = b""  # DONE: of what was read back, 4 bytes
+        self._result: "int | bytes" = 0  # FAILED: the errno; DONE: 4 bytes of the digest
         self._heard = 0  # tick of the last good frame
         # Of a session that receives:
         self._chunk = 0
         self._window = 0
-        self._ordered = False
         self._total = 0
-        self._start = 0  # offset of the first byte that was asked for
         self._offset = 0  # all bytes before it are in
         self._count = 0  # frames that are in, all before the first gap
         self._bits = 0  # bit n: frame count + n is in
-        self._hold = 0  # where in the slot the frames lie that came early
-        self._body = self._view  # a whole chunk, where a frame is decoded
-        self._flag = 0  # 0x80: a broken frame is to be told
-        self._told = False  # it was, and no good DATA came since
+        self._body = self._slot  # a whole chunk, where a frame is decoded
+        self._flag = 0  # of broken frames: _TELL, _TOLD
         # Out:
         self._owed = 0
         self._tx = bytearray(_TX)
-        self._room = memoryview(self._tx)[1:]
-        self._content = memoryview(self._tx)[_CONTENT:]
         self._ack = memoryview(self._tx)[:_ACK_FRAME]
         self._out: "memoryview | None" = None  # what is left of the frame on its way
         self._request = 0  # number of the last request
@@ -143,7 +137,7 @@ class UartNode:
         elif kind == _REQUEST and size >= 2:
             if self._reply is None or slot[1] != self._request:
                 self._request = slot[1]
-                self._reply = self._requests.message(self._view[2:size], now)
+                self._reply = self._requests.message(self._slot[2:size], now)
             self._replied = 0
             self._owed |= _OWE_REPLY
         elif kind == _HELLO and size == 4:
@@ -175,25 +169,22 @@ class UartNode:
             return ENOTSUP
         if chunk < _LEAST_CHUNK or window < 1:
             return EINVAL
-        start = self._sink.begin(self._view[_HEAD:size], total, self._source)
+        start = self._sink.begin(self._slot[_HEAD:size], total, self._source)
         if start < 0:
             return -start
         self._total = total
-        self._start = self._offset = min(start, total)
+        self._offset = min(start, total)
         self._count = self._bits = self._flag = 0
-        self._told = False
-        self._ordered = self._sink.needs_order
-        if self._ordered:
+        if self._sink.needs_order:
             chunk = min(chunk, max(_LEAST_CHUNK, self._largest // 2))
         room = max(chunk + 1 + _CRC, _LEAST_ROOM)
         window = min(window, 1 + self._backlog // (chunk + _BESIDES))
-        if self._ordered:
+        if self._sink.needs_order:
             window = min(window, 1 + (len(slot) - room) // chunk)
         self._chunk = chunk
         self._window = window
-        self._hold = room
-        self._body = self._view[1 : 1 + chunk]
-        self.deframer.into = self._view[:room]
+        self._body = self._slot[1 : 1 + chunk]
+        self.deframer.into = self._slot[:room]
         self._phase = _RECEIVING
         return 0
 
@@ -208,13 +199,13 @@ class UartNode:
         if size != self._size_of(ahead):
             self._broken()
             return
-        self._told = False
-        if ahead and self._ordered:
+        self._flag &= _TELL
+        if ahead and self._sink.needs_order:
             self._keep(self._held_at(ahead), size)
         elif size == self._chunk:
             ahead = self._write(ahead, self._body)
         else:
-            ahead = self._write(ahead, self._view[1 : 1 + size])
+            ahead = self._write(ahead, self._slot[1 : 1 + size])
         if ahead >= 0:
             self._place(ahead)
 
@@ -237,7 +228,11 @@ class UartNode:
             if self._offset >= self._total:
                 self._offset = self._total
                 self._end()
-            elif self._ordered and self._bits & 1 and self._write_held(self._held_at(0)) < 0:
+            elif (
+                self._bits & 1
+                and self._sink.needs_order
+                and self._write_held(self._held_at(0)) < 0
+            ):
                 return
 
     def _size_of(self, ahead: int) -> int:
@@ -245,19 +240,18 @@ class UartNode:
         return min(self._chunk, self._total - self._offset - ahead * self._chunk)
 
     def _keep(self, at: int, size: int) -> None:
-        self._view[at : at + size] = self._view[1 : 1 + size]
+        self._slot[at : at + size] = self._slot[1 : 1 + size]
 
     def _write_held(self, at: int) -> int:
-        return self._write(0, self._view[at : at + self._size_of(0)])
+        return self._write(0, self._slot[at : at + self._size_of(0)])
 
     def _held_at(self, ahead: int) -> int:
-        return self._hold + (self._count + ahead) % (self._window - 1) * self._chunk
+        return len(self.deframer.into) + (self._count + ahead) % (self._window - 1) * self._chunk
 
     def _broken(self) -> None:
         """Told once: what follows is told by the next acknowledgement anyway."""
-        if self._phase == _RECEIVING and not self._told:
-            self._told = True
-            self._flag = 0x80
+        if self._phase == _RECEIVING and not self._flag:
+            self._flag = _TELL | _TOLD
             self._owed |= _OWE_ACK
 
     # ---- the session ---------------------------------------------------------------------------
@@ -272,7 +266,7 @@ class UartNode:
             if result < 0:
                 self._fail(-result)
             else:
-                self._digest = bytes(self._sink.digest[:4])
+                self._result = bytes(self._sink.digest[:4])
                 self._phase = _DONE
             self._owed |= _OWE_STATE
         elif self._phase == _RECEIVING:
@@ -295,19 +289,19 @@ class UartNode:
             self._fail(-result)
         else:
             self._phase = _VERIFYING
-            self.deframer.into = self._view
+            self.deframer.into = self._slot
 
     def _fail(self, errno: int) -> None:
-        self._errno = errno
+        self._result = errno
         self._phase = _FAILED
         self._owed |= _OWE_STATE
-        self.deframer.into = self._view
+        self.deframer.into = self._slot
 
     def _give_up(self) -> None:
         if self._phase == _RECEIVING or self._phase == _VERIFYING:
             self._sink.abort()
         self._phase = _NONE
-        self.deframer.into = self._view
+        self.deframer.into = self._slot
 
     # ---- out -----------------------------------------------------------------------------------
 
@@ -330,7 +324,7 @@ class UartNode:
         if self._out is not None or self._owed:
             return False
         self._tx[_CONTENT] = _EVENT
-        self._content[1 : 1 + len(event)] = event
+        self._tx[_CONTENT + 1 : _CONTENT + 1 + len(event)] = event
         self._out = self._encoded(1 + len(event))
         return True
 
@@ -342,9 +336,9 @@ class UartNode:
         if self._owed & _OWE_ACK:
             self._owed &= ~_OWE_ACK
             tx[_CONTENT] = _ACK
-            tx[_CONTENT + 1] = self._count & 0x7F | self._flag
+            tx[_CONTENT + 1] = self._count & 0x7F | self._flag & _TELL
             tx[_CONTENT + 2] = self._bits >> 1
-            self._flag = 0
+            self._flag &= _TOLD
             return self._encoded(3)
         if self._owed & _OWE_LIMITS:
             self._owed &= ~_OWE_LIMITS
@@ -370,7 +364,7 @@ class UartNode:
         self._tx[_CONTENT] = _REPLY
         self._tx[_CONTENT + 1] = self._request
         self._tx[_CONTENT + 2] = at // _PART | last
-        self._content[3 : 3 + len(part)] = part
+        self._tx[_CONTENT + 3 : _CONTENT + 3 + len(part)] = part
         return self._encoded(3 + len(part))
 
     def _put_state(self) -> int:
@@ -378,17 +372,17 @@ class UartNode:
         tx[_CONTENT] = _STATE
         self._put(1, self._token, 2)
         tx[_CONTENT + 3] = self._phase
-        if self._phase == _NONE:
+        if self._phase == _NONE or self._phase == _VERIFYING:
             return 4
         if self._phase == _FAILED:
-            tx[_CONTENT + 4] = self._errno
+            self._put(4, self._result, 1)
             return 5
         if self._phase == _DONE:
-            self._content[4:8] = self._digest
+            tx[_CONTENT + 4 : _CONTENT + 8] = self._result
             return 8
         self._put(4, self._chunk, 2)
         tx[_CONTENT + 6] = self._window
-        self._put(7, self._start, 3)
+        self._put(7, self._offset - self._count * self._chunk, 3)
         self._put(10, self._offset, 3)
         tx[_CONTENT + 13] = self._bits >> 1
         return 14
@@ -400,7 +394,7 @@ class UartNode:
 
     def _encoded(self, size: int) -> "memoryview":
         """The frame of the content; that of an ACK allocates nothing."""
-        length = 1 + cobs_encode(self._room, self._content, size)
+        length = 1 + cobs_encode(self._tx, 1, _CONTENT, size)
         if length == _ACK_FRAME:
             return self._ack
         return memoryview(self._tx)[:length]

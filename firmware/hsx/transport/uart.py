@@ -18,16 +18,14 @@ _CLOSED = const(1000)  # ms
 
 class UartRunner:
     """`open_uart` makes the driver when the runner is opened: not the REPL's port, `timeout` 0,
-    and a receive buffer of the engine's backlog. `name` is the engine's source."""
+    and a receive buffer of the engine's backlog."""
 
-    def __init__(self, open_uart: "Callable[[], Uart]", engine: "UartNode", name: str) -> None:
-        self.name = name
+    def __init__(self, open_uart: "Callable[[], Uart]", engine: "UartNode") -> None:
         self.engine = engine
         self._open_uart = open_uart
         self._uart: "Uart | None" = None
         self._buf = bytearray(_READ)
         self._taken = 0  # bytes, modulo 2**29
-        self._given = 0
 
     def open(self) -> None:
         """Takes the port. The driver's errors pass."""
@@ -72,18 +70,16 @@ class UartRunner:
             sent = uart.write(out if len(out) <= room else out[:room])
             if not sent:
                 return True
-            self._given = (self._given + sent) & 0x1FFFFFFF
             self.engine.sent(sent)
             room -= sent
             out = self.engine.output()
         return out is not None
 
     def stats(self) -> "dict[str, int]":
-        """Bytes and frames since the engine was made."""
+        """Bytes received, frames, and what was no frame, since the engine was made."""
         deframer = self.engine.deframer
         return {
             "received": self._taken,
-            "sent": self._given,
             "frames": deframer.frames,
             "broken": deframer.broken,
         }

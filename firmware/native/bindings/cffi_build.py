@@ -53,7 +53,9 @@ _CDEF = """
         const uint8_t *key, size_t key_len, const uint8_t *message, size_t message_len,
         const uint8_t *signature, size_t signature_len
     );
-    int hsx_cobs_encode(uint8_t *out, size_t room, const uint8_t *in, size_t len);
+    int hsx_cobs_encode(
+        uint8_t *buf, size_t buf_len, size_t at, size_t content, size_t len
+    );
     size_t hsx_cobs_decode(
         uint8_t *state, uint8_t *out, size_t room, const uint8_t *in, size_t len
     );

@@ -38,10 +38,9 @@ def ed25519_verify(public_key, message, signature):
     return lib.hsx_ed25519_verify(key, len(key), text, len(text), mark, len(mark))
 
 
-def cobs_encode(out, content, size):
-    room = ffi.from_buffer("uint8_t[]", out, require_writable=True)
-    data = ffi.from_buffer("uint8_t[]", content)
-    return _checked(lib.hsx_cobs_encode(room, len(room), data, min(_u32(size), len(data))))
+def cobs_encode(buf, at, content, size):
+    room = ffi.from_buffer("uint8_t[]", buf, require_writable=True)
+    return _checked(lib.hsx_cobs_encode(room, len(room), _u32(at), _u32(content), _u32(size)))
 
 
 def cobs_decode(state, out, data, at, end):

@@ -223,13 +223,13 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &hsxvm_locals
 );
 
-static mp_obj_t hsxvm_cobs_encode(mp_obj_t out, mp_obj_t content, mp_obj_t size) {
-    mp_buffer_info_t room = bytes_of(out, MP_BUFFER_WRITE);
-    mp_buffer_info_t data = bytes_of(content, MP_BUFFER_READ);
-    size_t len = u32(size) < data.len ? u32(size) : data.len;
-    return MP_OBJ_NEW_SMALL_INT(checked(hsx_cobs_encode(room.buf, room.len, data.buf, len)));
+static mp_obj_t hsxvm_cobs_encode(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t buf = bytes_of(args[0], MP_BUFFER_RW);
+    return MP_OBJ_NEW_SMALL_INT(
+        checked(hsx_cobs_encode(buf.buf, buf.len, u32(args[1]), u32(args[2]), u32(args[3]))));
 }
-static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_cobs_encode_obj, hsxvm_cobs_encode);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_cobs_encode_obj, 4, 4, hsxvm_cobs_encode);
 
 static mp_obj_t hsxvm_cobs_decode(size_t n_args, const mp_obj_t *args) {
     (void)n_args;

@@ -22,9 +22,12 @@ static void fill(uint8_t *content, size_t len, uint32_t kind) {
     }
 }
 
+// The frame of a content, in memory that ends with it.
 static size_t encoded(uint8_t **frame, const uint8_t *content, size_t len) {
+    size_t gap = longest(len) - len - 4;
     *frame = malloc(longest(len));
-    int size = hsx_cobs_encode(*frame, longest(len), content, len);
+    memcpy(*frame + gap, content, len);
+    int size = hsx_cobs_encode(*frame, longest(len), 0, gap, len);
     CHECK(size > 0 && (size_t)size <= longest(len));
     CHECK(memchr(*frame, 0, (size_t)size) == *frame + size - 1);
     return (size_t)size;
@@ -54,27 +57,35 @@ static void every_length_of_every_kind_comes_back_through_any_split(void) {
     }
 }
 
-static void a_frame_is_written_over_its_own_content(void) {
+static void where_the_content_lies_makes_no_difference(void) {
     for (size_t len = 1; len <= MOST; len += 3) {
-        uint8_t content[MOST], *frame, *same;
+        uint8_t content[MOST], *frame, *other;
         fill(content, len, len % 2 == 0 ? 0 : 254);
         size_t size = encoded(&frame, content, len);
-        size_t gap = 2 + (len + 4) / 254;
-        size_t room = gap + len > longest(len) ? gap + len : longest(len);
-        same = malloc(room);
-        memcpy(same + gap, content, len);
-        CHECK_EQ((size_t)hsx_cobs_encode(same, room, same + gap, len), size);
-        CHECK(memcmp(same, frame, size) == 0);
-        free(same);
+        size_t at = len % 5, gap = longest(len) - len - 4 + len % 300;
+        size_t room = at + gap + (len > longest(len) - gap ? len : longest(len) - gap);
+        other = malloc(room);
+        memcpy(other + at + gap, content, len);
+        CHECK_EQ((size_t)hsx_cobs_encode(other, room, at, at + gap, len), size);
+        CHECK(memcmp(other + at, frame, size) == 0);
+        free(other);
         free(frame);
     }
 }
 
 static void too_little_room_is_refused(void) {
-    uint8_t content[300] = {0}, out[400];
-    CHECK_EQ(hsx_cobs_encode(out, longest(300) - 1, content, 300), HSX_ENOSPC);
-    CHECK_EQ(hsx_cobs_encode(out, sizeof out, content, HSX_COBS_MAX + 1u), HSX_ENOSPC);
-    CHECK(hsx_cobs_encode(out, longest(300), content, 300) > 0);
+    uint8_t buf[400] = {0};
+    size_t gap = longest(300) - 304;
+    CHECK(hsx_cobs_encode(buf, longest(300), 0, gap, 300) > 0);
+    CHECK_EQ(hsx_cobs_encode(buf, longest(300) - 1, 0, gap, 300), HSX_EINVAL);
+    CHECK_EQ(hsx_cobs_encode(buf, longest(300), 1, gap + 1, 300), HSX_EINVAL);
+    CHECK_EQ(hsx_cobs_encode(buf, sizeof buf, 0, gap - 1, 300), HSX_EINVAL);
+    CHECK_EQ(hsx_cobs_encode(buf, sizeof buf, 9, 8, 300), HSX_EINVAL);
+    CHECK_EQ(hsx_cobs_encode(buf, sizeof buf, 0, sizeof buf - 299, 300), HSX_EINVAL);
+    CHECK_EQ(hsx_cobs_encode(buf, sizeof buf, 401, 401, 0), HSX_EINVAL);
+    CHECK_EQ(hsx_cobs_encode(buf, sizeof buf, 0, SIZE_MAX, 1), HSX_EINVAL);
+    CHECK_EQ(hsx_cobs_encode(buf, sizeof buf, 0, 9, SIZE_MAX), HSX_EINVAL);
+    CHECK_EQ(hsx_cobs_encode(buf, SIZE_MAX, 0, 999, HSX_COBS_MAX + 1u), HSX_EINVAL);
 }
 
 static void a_frame_longer_than_the_room_is_broken_and_the_next_one_is_good(void) {
@@ -123,7 +134,7 @@ static void any_state_is_taken(void) {
 
 void run_cobs_tests(void) {
     RUN(every_length_of_every_kind_comes_back_through_any_split);
-    RUN(a_frame_is_written_over_its_own_content);
+    RUN(where_the_content_lies_makes_no_difference);
     RUN(too_little_room_is_refused);
     RUN(a_frame_longer_than_the_room_is_broken_and_the_next_one_is_good);
     RUN(every_changed_bit_is_seen);
