@@ -89,7 +89,7 @@ class UartNode:
         self.deframer = Deframer(self._slot)  # its counts are the link's
         self._phase = _NONE
         self._token = 0  # of the session that phase speaks of
-        self._result: "int | bytes" = 0  # FAILED: the errno; DONE: 4 bytes of the digest
+        self._result = b""  # FAILED: the errno; DONE: 4 bytes of the digest
         self._heard = 0  # tick of the last good frame
         # Of a session that receives:
         self._chunk = 0
@@ -228,11 +228,7 @@ class UartNode:
             if self._offset >= self._total:
                 self._offset = self._total
                 self._end()
-            elif (
-                self._bits & 1
-                and self._sink.needs_order
-                and self._write_held(self._held_at(0)) < 0
-            ):
+            elif self._bits & 1 and self._sink.needs_order and not self._write_held():
                 return
 
     def _size_of(self, ahead: int) -> int:
@@ -242,8 +238,10 @@ class UartNode:
     def _keep(self, at: int, size: int) -> None:
         self._slot[at : at + size] = self._slot[1 : 1 + size]
 
-    def _write_held(self, at: int) -> int:
-        return self._write(0, self._slot[at : at + self._size_of(0)])
+    def _write_held(self) -> bool:
+        """Hands on the frame at the gap, which came before the gap was closed."""
+        at = self._held_at(0)
+        return self._write(0, self._slot[at : at + self._size_of(0)]) == 0
 
     def _held_at(self, ahead: int) -> int:
         return len(self.deframer.into) + (self._count + ahead) % (self._window - 1) * self._chunk
@@ -292,7 +290,7 @@ class UartNode:
             self.deframer.into = self._slot
 
     def _fail(self, errno: int) -> None:
-        self._result = errno
+        self._result = bytes((errno,))
         self._phase = _FAILED
         self._owed |= _OWE_STATE
         self.deframer.into = self._slot
@@ -374,12 +372,9 @@ class UartNode:
         tx[_CONTENT + 3] = self._phase
         if self._phase == _NONE or self._phase == _VERIFYING:
             return 4
-        if self._phase == _FAILED:
-            self._put(4, self._result, 1)
-            return 5
-        if self._phase == _DONE:
-            tx[_CONTENT + 4 : _CONTENT + 8] = self._result
-            return 8
+        if self._phase != _RECEIVING:
+            tx[_CONTENT + 4 : _CONTENT + 4 + len(self._result)] = self._result
+            return 4 + len(self._result)
         self._put(4, self._chunk, 2)
         tx[_CONTENT + 6] = self._window
         self._put(7, self._offset - self._count * self._chunk, 3)
