@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""`make bench`: how fast the VM is and how much the store writes, into build/bench.json.
+"""`make bench`: how fast the VM is, how much the store writes, and what links make of their line,
+into build/bench.json.
 
 On the M4 instructions are counted, in the firmware that ships; on the host it is a race within
-one run. The store's bytes are counted at the medium. `--diff` shows the change against the run
-before; `--programs` what each program costs.
+one run. The store's bytes are counted at the medium, those of links on the line. `--diff` shows
+the change against the run before; `--programs` what each program costs.
 """
 
 import argparse
 from pathlib import Path
 
-from measure import host, node, record, store
+from measure import host, node, record, store, uart, uart_node, uart_peers
 
 RESULT = Path("build/bench.json")
 FOLDER = Path("build/measure")
@@ -20,6 +21,11 @@ TARGETS: record.Targets = {
     "vm.host_vs_plain": (">=", 1.0),
     "store.write_amplification": ("<=", 1.05),
     "store.ram_high_water": ("<=", 4096),
+    "uart.eff_0ms": (">=", 0.98),
+    "uart.eff_5ms": (">=", 0.98),
+    "uart.eff_5ms_512": (">=", 0.97),
+    "uart.insns_per_byte": ("<=", 300),
+    "uart.rx_ram": ("<=", 3072),
 }
 
 
@@ -34,9 +40,12 @@ def main() -> None:
     with node.MeasuringNode(options.firmware, FOLDER) as target:
         figures, per_program = node.count(target)
         figures.update(node.crypto(target))
+        figures.update(uart_node.count(target))
     figures.update(host.time(FOLDER))
     figures.update(store.count())
     figures["store.ram_high_water"] = store.ram_high_water(options.firmware, FOLDER)
+    figures.update(uart.count())
+    figures.update(uart_peers.count(uart.PAYLOAD))
     before = record.write(RESULT, figures)
     if options.programs:
         print(record.table(per_program, {}), end="\n\n")

@@ -41,6 +41,7 @@ _FAILED = const(4)
 
 _ROOM = const(2048)  # bytes of the longest frame of a node, and more
 _RESTARTS = const(32)  # of a node in one transfer; more: it does not live
+_DOUBLED = const(5)  # times that the patience doubles
 _ABORTS = const(2)  # times that ABORT is repeated
 _EVENTS = const(1024)  # that nobody fetched; older ones are dropped
 
@@ -75,8 +76,8 @@ class Question:
 class UartMaster:
     """`random`: a number of 16 bits for each session. `chunk` (bytes), `window` (frames): asked
     for, the node may grant less. `rate`: bytes a second of the line, 0: unknown or no limit.
-    `patience`: ms without an answer before it is asked for; doubled each time, `retries` times.
-    `verify`: ms that a node may verify."""
+    `patience`: ms without an answer before it is asked for, `retries` times; doubled each time, up
+    to 32 times that. `verify`: ms that a node may verify."""
 
     def __init__(
         self,
@@ -84,8 +85,8 @@ class UartMaster:
         chunk: int = 1024,
         window: int = 8,
         rate: int = 0,
-        patience: int = 1000,
-        retries: int = 6,
+        patience: int = 250,
+        retries: int = 8,
         verify: int = 120_000,
     ) -> None:
         self._random = random
@@ -355,7 +356,7 @@ class UartMaster:
     def _wait(self, now: int) -> None:
         """From now on, or from when the line is free, an answer is waited for."""
         begin = self._free if ticks.diff(self._free, now) > 0 else now
-        self._deadline = ticks.add(begin, self._patience << min(self._tries, 4))
+        self._deadline = ticks.add(begin, self._patience << min(self._tries, _DOUBLED))
 
     def _open(self) -> None:
         self.phase = OPENING
@@ -379,7 +380,9 @@ class UartMaster:
             question = self.question
             if question is not None and frame is question.frame:
                 begin = self._free if ticks.diff(self._free, now) > 0 else now
-                question.deadline = ticks.add(begin, self._patience << min(question.tries, 4))
+                question.deadline = ticks.add(
+                    begin, self._patience << min(question.tries, _DOUBLED)
+                )
             else:
                 self._wait(now)
         return frame
