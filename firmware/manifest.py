@@ -8,6 +8,7 @@ HOST_ONLY = (
     "link/can_framing.py",
     "link/can_master.py",
     "link/host_messages.py",
+    "link/uart_master.py",
 )
 
 

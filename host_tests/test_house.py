@@ -29,7 +29,7 @@ LAYERS = {
     "image": _GROUND,
     "node": _GROUND | {"image", "native"},
     "store": _GROUND | {"image"},
-    "link": _GROUND,
+    "link": _GROUND | {"native"},
     "transport": _GROUND | {"image", "native", "link"},
     "service": _GROUND | {"image", "native", "node", "store", "link"},
     "boot": _GROUND
@@ -64,6 +64,7 @@ HOST_ONLY = {
     "link/can_framing.py",
     "link/can_master.py",
     "link/host_messages.py",
+    "link/uart_master.py",
 }
 # The one way up: what the frozen boot code calls hands the Runtime to the names of the REPL.
 WAYS_UP = {("boot/start.py", "hsx")}

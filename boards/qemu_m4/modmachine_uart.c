@@ -99,11 +99,15 @@ static mp_uint_t mp_machine_uart_read(mp_obj_t self_in, void *buf_in, mp_uint_t 
     uint8_t *buf = buf_in;
     mp_uint_t done = 0;
     while (done < size) {
-        int byte = get_within(self->id, done == 0 ? self->timeout_ms : self->timeout_char_ms);
-        if (byte < 0) {
-            break;
+        mp_uint_t here = uart_rx_take(self->id, buf + done, size - done);
+        done += here;
+        if (here == 0) {
+            int byte = get_within(self->id, done == 0 ? self->timeout_ms : self->timeout_char_ms);
+            if (byte < 0) {
+                break;
+            }
+            buf[done++] = (uint8_t)byte;
         }
-        buf[done++] = (uint8_t)byte;
     }
     if (done == 0 && size > 0) {
         *errcode = MP_EAGAIN;

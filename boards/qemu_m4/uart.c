@@ -95,6 +95,15 @@ static void drain_tx(unsigned int id) {
     }
 }
 
+// A byte may wait on the wire for room that was just made.
+static void take_what_waits(unsigned int id) {
+    if (registers[id]->state & MPS2_UART_STATE_RXFULL) {
+        uint32_t state = interrupts_off();
+        fill_rx(id);
+        interrupts_restore(state);
+    }
+}
+
 size_t uart_rx_any(unsigned int id) {
     return used(&uarts[id].rx, UART_RX_SIZE);
 }
@@ -106,13 +115,24 @@ int uart_rx_get(unsigned int id) {
     }
     int byte = uart->rx_data[uart->rx.tail];
     uart->rx.tail = (uart->rx.tail + 1) & (UART_RX_SIZE - 1);
-    if (registers[id]->state & MPS2_UART_STATE_RXFULL) {
-        // A byte waits on the wire for the room that was just made.
-        uint32_t state = interrupts_off();
-        fill_rx(id);
-        interrupts_restore(state);
-    }
+    take_what_waits(id);
     return byte;
+}
+
+size_t uart_rx_take(unsigned int id, uint8_t *data, size_t len) {
+    uart_t *uart = &uarts[id];
+    size_t here = uart_rx_any(id);
+    if (len > here) {
+        len = here;
+    }
+    uint16_t tail = uart->rx.tail;
+    for (size_t i = 0; i < len; i++) {
+        data[i] = uart->rx_data[tail];
+        tail = (tail + 1) & (UART_RX_SIZE - 1);
+    }
+    uart->rx.tail = tail;
+    take_what_waits(id);
+    return len;
 }
 
 size_t uart_tx_room(unsigned int id) {

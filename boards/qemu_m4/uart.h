@@ -24,6 +24,7 @@ void uart_receive(unsigned int id, bool on);
 
 size_t uart_rx_any(unsigned int id);
 int uart_rx_get(unsigned int id); // -1 if nothing is there
+size_t uart_rx_take(unsigned int id, uint8_t *data, size_t len); // how many were there
 size_t uart_tx_room(unsigned int id);
 bool uart_tx_idle(unsigned int id);
 size_t uart_tx_put(unsigned int id, const uint8_t *data, size_t len); // how many it took

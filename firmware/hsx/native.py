@@ -36,6 +36,8 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     place,
     slcan_format,
     slcan_parse,
+    cobs_decode,
+    cobs_encode,
 )
 
 try:

@@ -92,6 +92,26 @@ class FrameRing:
     def lost(self) -> int:
         """Frames that found the ring full, modulo 2**32."""
 
+def cobs_encode(buf: "bytearray | memoryview", at: int, content: int, size: int) -> int:
+    """Turns buf[content : content + size] into its frame, from buf[at] on: with a CRC-32 behind
+    it, in COBS, a zero at the end. Returns the frame's length, at most
+    size + 4 + (size + 4) // 254 + 2. EINVAL where that does not fit, where size is above 65,531,
+    and where the content begins before at + 2 + (size + 4) // 254: it is written over, and must be
+    read before."""
+
+def cobs_decode(
+    state: "bytearray | memoryview",
+    out: "bytearray | memoryview",
+    data: "bytes | bytearray | memoryview",
+    at: int,
+    end: int,
+) -> int:
+    """Takes bytes of a line, data[at:end], up to the end of the first frame in them. Returns the
+    index behind it, 0 where the frame goes on behind `end`. `state`: 4 bytes, zeros at first,
+    kept between calls, as is `out`. When a frame has ended, state[3] is 4: it was empty; 5: its
+    content is in `out`, its length is state[0] | state[1] << 8; 6: it was broken (CRC, cut short,
+    or longer with its CRC than `out`). EINVAL: `state` is shorter. Nothing is allocated."""
+
 class VM:
     def __init__(self, pool: "bytearray | memoryview", tasks: int = 8, flat: bool = False) -> None:
         """A VM whose arenas all lie in `pool`, which must not be resized while the VM lives.

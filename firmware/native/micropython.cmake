@@ -14,6 +14,7 @@ add_library(usermod_hsxvm INTERFACE)
 
 target_sources(usermod_hsxvm INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/bindings/micropython.c
+    ${CMAKE_CURRENT_LIST_DIR}/cobs.c
     ${CMAKE_CURRENT_LIST_DIR}/crc32.c
     ${CMAKE_CURRENT_LIST_DIR}/float16.c
     ${CMAKE_CURRENT_LIST_DIR}/frame_ring.c

@@ -3,7 +3,7 @@
 
 import pytest
 
-from measure import bench, linker_map, node, record, size, store
+from measure import bench, linker_map, node, record, size, store, uart, uart_node
 
 pytestmark = pytest.mark.target
 
@@ -17,8 +17,10 @@ def measured(firmware, tmp_path_factory):
         counted, _ = node.count(target)
         again, _ = node.count(target)
         figures["native.stream_overhead"] = node.stream_overhead(target)
+        figures.update(uart_node.count(target))
     figures.update(counted)
     figures.update(store.count())
+    figures.update(uart.count())
     figures["store.ram_high_water"] = store.ram_high_water(firmware, folder)
     figures["again"] = again["vm.m4_insns_per_op"]
     return figures

@@ -58,6 +58,24 @@ class MeasuringNode:
         self._port.serial.close()
         self._node.close()
 
+    @property
+    def uart2(self) -> str:
+        """The pty of the board's second link."""
+        return self._node.uart2
+
+    def begin(self, code: str, until: str = "") -> None:
+        """Starts `code`, which `end` waits for; returns when it has printed the line `until`."""
+        self._port.exec_raw_no_follow(code)
+        if until:
+            self._port.read_until(1, until.encode() + b"\r\n")
+
+    def end(self) -> list[str]:
+        """The lines that the code which was begun has printed since."""
+        text, error = self._port.follow(timeout=PATIENCE)
+        if error:
+            raise RuntimeError(error.decode())
+        return text.decode().splitlines()
+
     def run(self, code: str) -> list[str]:
         """The lines that `code` prints on the node."""
         text, error = self._port.exec_raw(code, timeout=PATIENCE)

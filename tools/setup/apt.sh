@@ -7,12 +7,13 @@ cd "$(dirname "$0")/../.."
 . tools/setup/say.sh
 
 # libc6-dev: gcc only recommends it. clang and Debian 12's libclang-rt-14-dev: a second opinion on
-# the C core, and its sanitizers. xz-utils: the MicroPython source is a .tar.xz.
+# the C core, and its sanitizers. xz-utils: the MicroPython source is a .tar.xz. lrzsz: what the UART
+# link is compared with.
 WANTED="
     gcc libc6-dev make git ca-certificates xz-utils
     clang libclang-rt-14-dev
     gcc-arm-none-eabi libnewlib-arm-none-eabi
-    qemu-system-arm mtools dosfstools
+    qemu-system-arm mtools dosfstools lrzsz
 "
 
 command -v dpkg-query >/dev/null 2>&1 ||

@@ -16,6 +16,7 @@ _ROOT = os.path.dirname(os.path.dirname(_NATIVE))
 _CACHE = os.environ.get("CACHE") or os.path.join(_ROOT, ".cache")
 _MONOCYPHER = os.environ.get("MONOCYPHER_DIR") or os.path.join(_CACHE, "monocypher-4.0.3")
 _SOURCES = (
+    "cobs.c",
     "crc32.c",
     "ed25519.c",
     "float16.c",
@@ -27,6 +28,7 @@ _SOURCES = (
     "vm.c",
 )
 _HEADERS = (
+    "cobs.h",
     "ed25519.h",
     "frame_ring.h",
     "hsxvm.h",
@@ -75,6 +77,13 @@ _CDEF = """
 
     int hsx_slcan_parse(const uint8_t *line, size_t len, uint8_t data[8]);
     size_t hsx_slcan_format(uint32_t ident, const uint8_t *data, size_t len, uint8_t *line);
+
+    int hsx_cobs_encode(
+        uint8_t *buf, size_t buf_len, size_t at, size_t content, size_t len
+    );
+    size_t hsx_cobs_decode(
+        uint8_t *state, uint8_t *out, size_t room, const uint8_t *in, size_t len
+    );
     """
 
 
@@ -84,7 +93,8 @@ def _builder(native: str, monocypher: str) -> FFI:
     builder.cdef(_CDEF)
     builder.set_source(
         "hsxvm._core",
-        '#include "ed25519.h"\n#include "frame_ring.h"\n#include "hsxvm.h"\n#include "slcan.h"',
+        '#include "cobs.h"\n#include "ed25519.h"\n#include "frame_ring.h"\n'
+        '#include "hsxvm.h"\n#include "slcan.h"',
         sources=[
             *(os.path.join(native, name) for name in _SOURCES),
             os.path.join(monocypher, "monocypher.c"),

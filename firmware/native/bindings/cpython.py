@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""VM, FrameRing, SLCAN lines and ed25519_verify over the compiled core: converts arguments and
-results, raises errors, and nothing else."""
+"""VM, FrameRing, the frames of a serial line, SLCAN lines and ed25519_verify over the compiled
+core: converts arguments and results, raises errors, and nothing else."""
 
 from ._core import ffi, lib
 
@@ -60,6 +60,23 @@ def slcan_format(ident, data, line):
     if not 0 <= ident <= 0x7FF or len(payload) > 8 or len(out) < lib.HSX_SLCAN_LINE:
         raise OSError(22, "")
     return lib.hsx_slcan_format(ident, payload, len(payload), out)
+
+
+def cobs_encode(buf, at, content, size):
+    room = ffi.from_buffer("uint8_t[]", buf, require_writable=True)
+    return _checked(lib.hsx_cobs_encode(room, len(room), _u32(at), _u32(content), _u32(size)))
+
+
+def cobs_decode(state, out, data, at, end):
+    kept = ffi.from_buffer("uint8_t[]", state, require_writable=True)
+    room = ffi.from_buffer("uint8_t[]", out, require_writable=True)
+    line = ffi.from_buffer("uint8_t[]", data)
+    if len(kept) < 4:
+        raise OSError(22, "")
+    end = min(_u32(end), len(line))
+    at = min(_u32(at), end)
+    taken = lib.hsx_cobs_decode(kept, room, len(room), line + at, end - at)
+    return at + taken if taken else 0
 
 
 class VM:
@@ -167,5 +184,14 @@ class FrameRing:
         return self._ring.lost
 
 
-__all__ = ["VM", "FrameRing", "ed25519_verify", "place", "slcan_format", "slcan_parse"]
+__all__ = [
+    "VM",
+    "FrameRing",
+    "cobs_decode",
+    "cobs_encode",
+    "ed25519_verify",
+    "place",
+    "slcan_format",
+    "slcan_parse",
+]
 __all__ += [name for name in dir() if name.isupper() and name[0] != "_" and name != "VM"]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Module `hsxvm` for MicroPython: classes VM and FrameRing, SLCAN lines and, where
-// HSX_ED25519 is set, ed25519_verify, as hsxvm.pyi describes them. Converts arguments and results, raises, and keeps
-// memory where the collector sees it; nothing else.
+// Module `hsxvm` for MicroPython: classes VM and FrameRing, the frames of a serial line, SLCAN lines
+// and, where HSX_ED25519 is set, ed25519_verify, as hsxvm.pyi describes them. Converts arguments and
+// results, raises, and keeps memory where the collector sees it; nothing else.
 
 #include <string.h>
 
@@ -11,6 +11,7 @@
 #include "py/objarray.h"
 #include "py/runtime.h"
 
+#include "cobs.h"
 #include "frame_ring.h"
 #include "hsxvm.h"
 #include "slcan.h"
@@ -354,6 +355,30 @@ static mp_obj_t hsxvm_slcan_format(mp_obj_t ident, mp_obj_t data_in, mp_obj_t li
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_slcan_format_obj, hsxvm_slcan_format);
 
+static mp_obj_t hsxvm_cobs_encode(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t buf = bytes_of(args[0], MP_BUFFER_RW);
+    return MP_OBJ_NEW_SMALL_INT(
+        checked(hsx_cobs_encode(buf.buf, buf.len, u32(args[1]), u32(args[2]), u32(args[3]))));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_cobs_encode_obj, 4, 4, hsxvm_cobs_encode);
+
+static mp_obj_t hsxvm_cobs_decode(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t state = bytes_of(args[0], MP_BUFFER_RW);
+    mp_buffer_info_t room = bytes_of(args[1], MP_BUFFER_WRITE);
+    mp_buffer_info_t line = bytes_of(args[2], MP_BUFFER_READ);
+    if (state.len < HSX_COBS_STATE) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    size_t end = u32(args[4]) < line.len ? u32(args[4]) : line.len;
+    size_t at = u32(args[3]) < end ? u32(args[3]) : end;
+    size_t taken =
+        hsx_cobs_decode(state.buf, room.buf, room.len, (const uint8_t *)line.buf + at, end - at);
+    return MP_OBJ_NEW_SMALL_INT(taken != 0 ? (mp_int_t)(at + taken) : 0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_cobs_decode_obj, 5, 5, hsxvm_cobs_decode);
+
 #if HSX_ED25519
 static mp_obj_t hsxvm_ed25519_verify(mp_obj_t public_key, mp_obj_t message, mp_obj_t signature) {
     mp_buffer_info_t key = bytes_of(public_key, MP_BUFFER_READ);
@@ -372,6 +397,8 @@ static const mp_rom_map_elem_t hsxvm_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_place), MP_ROM_PTR(&hsxvm_place_obj)},
     {MP_ROM_QSTR(MP_QSTR_slcan_parse), MP_ROM_PTR(&hsxvm_slcan_parse_obj)},
     {MP_ROM_QSTR(MP_QSTR_slcan_format), MP_ROM_PTR(&hsxvm_slcan_format_obj)},
+    {MP_ROM_QSTR(MP_QSTR_cobs_encode), MP_ROM_PTR(&hsxvm_cobs_encode_obj)},
+    {MP_ROM_QSTR(MP_QSTR_cobs_decode), MP_ROM_PTR(&hsxvm_cobs_decode_obj)},
     #if HSX_ED25519
     {MP_ROM_QSTR(MP_QSTR_ed25519_verify), MP_ROM_PTR(&hsxvm_ed25519_verify_obj)},
     #endif

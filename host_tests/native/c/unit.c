@@ -83,6 +83,7 @@ int main(void) {
     run_clock_tests();
     run_memory_tests();
     run_float16_tests();
+    run_cobs_tests();
     run_frame_ring_tests();
     run_slcan_tests();
     return 0;
