@@ -214,20 +214,17 @@ def test_on_any_line_the_outcome_is_whole_or_an_error(line, ordered, window, siz
 @pytest.mark.requirement("P-43")
 @ORDERS
 def test_five_thousand_transfers_on_bad_lines_end_whole_or_in_an_error(ordered):
-    """A byte in 20 to 2,000 is spoiled, by a seed; on better lines all of them are whole."""
+    """A byte in 50 to 2,000 is spoiled, by a seed. Few give up, and those on the worst lines."""
     ways = list(FAULTS.values())
     failed = 0
     for seed in range(5000):
         chance = random.Random(seed)
-        one_in = chance.choice([20, 60, 200, 2000])
-        spoiled = [0, 0]  # the number of the next byte that is, in each direction
+        one_in = chance.choice([50, 100, 300, 2000])
 
-        def fault(way, at, byte, chance=chance, one_in=one_in, spoiled=spoiled):
-            if at < spoiled[way]:
-                return bytes([byte])
-            hit = spoiled[way] and chance.choice(ways)(byte)
-            spoiled[way] = at + 1 + int(chance.expovariate(1 / one_in))
-            return hit or (b"" if hit == b"" else bytes([byte]))
+        def fault(way, at, byte, chance=chance, one_in=one_in):
+            if chance.random() * one_in < 1:
+                return chance.choice(ways)(byte)
+            return bytes([byte])
 
         ends = Ends(StrictSink(ordered), fault, chunk=32, largest=64)
         data = chance.randbytes(chance.randrange(1, 200))
@@ -235,8 +232,8 @@ def test_five_thousand_transfers_on_bad_lines_end_whole_or_in_an_error(ordered):
             assert whole(ends, data), seed
         else:
             failed += 1
-            assert ends.master.errno == ETIMEDOUT and one_in < 200, seed
-    assert failed < 500
+            assert ends.master.errno == ETIMEDOUT and one_in < 300, seed
+    assert failed < 300
 
 
 # ---- resets -----------------------------------------------------------------------------------
