@@ -62,32 +62,6 @@ class Source(Protocol):
     def readinto(self, buf: memoryview, /) -> int | None: ...
     def close(self) -> None: ...
 
-class Sink(Protocol):
-    """Where the bytes of a transfer go, on a node. No method raises."""
-
-    needs_order: bool  # once begin() gave >= 0: bytes must come in order
-    digest: bytes  # once poll() gave 0: of what was read back
-
-    # Judges the signed header; >= 0: bytes in place from the start, < 0: -errno.
-    def begin(self, header: memoryview, total: int, source: str, /) -> int: ...
-    def write(self, offset: int, data: memoryview, /) -> int: ...  # 0, or -errno: it is over
-    def end(self) -> int: ...  # all bytes are in, verifying begins: 0, or -errno
-    def poll(self, now: int, /) -> int: ...  # 1 still verifying, 0 done, < 0: -errno
-    def abort(self) -> None: ...  # over without end; idempotent
-
-class Requests(Protocol):
-    """Who answers messages of the node protocol."""
-
-    def message(self, message: memoryview, now: int, /) -> bytes: ...  # the reply
-
-class Runner(Protocol):
-    """A driver joined to an engine."""
-
-    def open(self) -> None: ...
-    def poll(self, now: int, /) -> int: ...  # ms until the next call; never blocks
-    def close(self) -> None: ...
-    def stats(self) -> dict[str, int]: ...
-
 class Uart(Protocol):
     """What a runner needs of `machine.UART`."""
 
@@ -144,11 +118,15 @@ class Runner(Protocol):
     def close(self) -> None: ...
     def stats(self) -> dict[str, int]: ...  # counts since it was made
 
-class Requests(Protocol):
+class Messages(Protocol):
+    """What answers messages of the node protocol."""
+
+    def message(self, data: memoryview, now: int, /) -> bytes: ...  # the reply, b"": none
+
+class Requests(Messages, Protocol):
     """What answers on a bus for the rest of the node. Numbers are errno, 0: done."""
 
     def get(self, pid: int, oid: int, /) -> tuple[int, int]: ...  # errno, bits; PID 0: any
     def set(self, pid: int, oid: int, bits: int, /) -> int: ...
     def call(self, pid: int, oid: int, /) -> tuple[int, int]: ...  # errno, the handler's R0
-    def message(self, data: memoryview, now: int, /) -> bytes: ...  # the reply, b"": none
     def number(self, number: int, /) -> int: ...  # keeps the number that the node takes

@@ -33,11 +33,11 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     SVC,
     VM,
     FrameRing,
+    cobs_decode,
+    cobs_encode,
     place,
     slcan_format,
     slcan_parse,
-    cobs_decode,
-    cobs_encode,
 )
 
 try:

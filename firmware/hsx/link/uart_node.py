@@ -19,7 +19,7 @@ from .uart_framing import Deframer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..contracts import Requests, Sink
+    from ..contracts import Messages, Sink
 
 _VERSION = const(1)
 
@@ -73,7 +73,7 @@ class UartNode:
     def __init__(
         self,
         sink: "Sink",
-        requests: "Requests",
+        requests: "Messages",
         source: str,
         chunk: int = 1024,
         backlog: int = 1048,
