@@ -19,18 +19,23 @@ def console():
     return UART(1)
 
 
-def uart():
-    """The line to a host, apart from the REPL's. The emulated wire has no bit rate."""
+def unique_id():
+    """What the host has called this machine."""
+    from machine import unique_id
+
+    return unique_id()
+
+
+def links(links):
+    """UART 2 is the line to a host, apart from the REPL's. UART 3 is SLCAN, on which the node is a
+    station of a CAN bus: the machine has no controller. The emulated wires have no bit rate."""
     from machine import UART
 
-    return UART(2)
+    from hsx.transport.can_slcan import SlcanRunner
+    from hsx.transport.uart import UartRunner
 
-
-def slcan():
-    """The line on which the node is a station of a CAN bus: the machine has no controller."""
-    from machine import UART
-
-    return UART(3)
+    uart = UartRunner(lambda: UART(2), links.uart("UART:2"), "UART:2")
+    return [uart, SlcanRunner(UART(3), links.can("CAN:%d:3"))]
 
 
 def sdcard():

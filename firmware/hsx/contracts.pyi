@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .boot.links import Links
 from .image.header import Header
 from .image.sections import Metadata
 from .node.tasks import Task
@@ -95,6 +96,8 @@ class Board(Protocol):
     def mount_sdcard(self, root: str, /) -> None: ...  # read-only; OSError: no card, no FAT
     def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
     def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
+    def unique_id(self) -> bytes: ...  # what tells it from all other boards
+    def links(self, links: Links, /) -> list[Runner]: ...  # with engines of links.uart(), .can()
     def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
     def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...
 

@@ -108,7 +108,7 @@ class Refusals:
 
     def wait(self):
         """Until the set that was asked for runs."""
-        while self.service.wanting() or self.runtime._job is not None:
+        while self.service.wanting():
             self.run(self.runtime._poll)
 
     def stall(self, session):

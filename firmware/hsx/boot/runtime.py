@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..service.provisioning import Provisioning
     from ..service.session import Session
     from ..store.bank import Image
+    from .links import Links
     from .scan import Scan
 
 _PERIOD = const(10)  # ms between polls
@@ -55,6 +56,7 @@ class Runtime:
         self._asked: "Iterator[None] | None" = None  # a load that an app asked for
         self.node.provisioner = self
         self.occupancy: "Occupancy | None" = None  # put in by who knows the limits
+        self.links: "Links | None" = None  # put in by who has some
 
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them."""
@@ -66,6 +68,8 @@ class Runtime:
         if self._timer is not None:
             self._timer.deinit()
             self._timer = None
+        if self.links is not None:
+            self.links.close()
         self.node.stop()
         self.service.close()
 
@@ -90,10 +94,13 @@ class Runtime:
                 self._job = Job(self._or_scan(steps))
         if not self._booted:
             return 0
+        self.service.changing = self._job is not None
         if self._asked is not None:
             self._go_on()
         if self.occupancy is not None:
             self.occupancy.poll(now)
+        if self.links is not None:
+            self.links.poll(now)
         return self.node.poll(now)
 
     def load_later(self, path: str) -> None:
@@ -189,6 +196,8 @@ class Runtime:
         self._job = None
         if not self._booted:
             self._booted = True
+            if self.links is not None:
+                self.links.open()
             source = "FRAM" if job.result else "SD"
             self.events.emit("boot", 0, {"state": "over", "source": source})
         if job.error is not None and not job.awaited:

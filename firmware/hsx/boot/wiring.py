@@ -13,6 +13,7 @@ from ..service.events import Events
 from ..service.loads import Loads
 from ..service.policy import Policy
 from ..transport.sdcard import SdCard
+from .links import Links
 from .runtime import Runtime
 from .scan import Scan
 
@@ -44,6 +45,7 @@ def build(board: "Board") -> "Runtime":
     scan = Scan(SdCard(board.mount_sdcard), service, chunk)
     runtime = Runtime(board, service, scan, chunk)
     runtime.occupancy = Occupancy(node, events.emit, _TASKS)
+    runtime.links = Links(board, service)
     return runtime
 
 

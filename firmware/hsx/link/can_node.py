@@ -45,7 +45,8 @@ _NO_HEADER = const(0xFFFF)
 class CanNode(Receiver):
     """The engine of node `number` (127: it never transmits). `sink` takes transfers; `requests`
     answers for values and messages, None: nothing but transfers. `unique_id`: by which a node is
-    given a number. `pace`: DATA frames per second that it can take, 0: all. `base`: 0x400 or 0.
+    given a number. `pace`: DATA frames per second that it can take, 0: all. `source`: the name of
+    this way in, with the number in the place of its %d. `base`: 0x400 or 0.
 
     Whoever drives it hands in received frames, then calls `poll()`, then fetches frames to send.
     """
@@ -57,6 +58,7 @@ class CanNode(Receiver):
         requests: "Requests | None" = None,
         unique_id: bytes = b"",
         pace: int = 0,
+        source: str = "CAN:%d:0",
         base: int = 0x400,
         max_blocks: int = 512,
     ) -> None:
@@ -65,6 +67,7 @@ class CanNode(Receiver):
         self.foreign = 0  # frames outside our identifiers, or of no known form; wraps
         self.buf_len = 0  # bytes of the frame that next_frame() gave
         self._base = base
+        self._source = source
         self._pace = min(0x7F, (pace + 63) >> 6)
         self._most = max_blocks
         self._now = 0
@@ -182,7 +185,7 @@ class CanNode(Receiver):
     # ---- of the receiver ----
 
     def _begin(self, header: memoryview, now: int) -> None:
-        place = self._sink.begin(header, self._size, "can")
+        place = self._sink.begin(header, self._size, self._source % self.number)
         if place < 0:
             self._fail(-place)
             return

@@ -49,6 +49,7 @@ class Loads:
         self._failed: "list[Session]" = []
         self._work: "Generator[None, None, bool] | None" = None
         self.transfer: "Any" = None  # the service.transfer.Transfer that is on its way
+        self.changing = False  # whether the set that runs is being changed
 
     def begin(
         self,
@@ -124,14 +125,14 @@ class Loads:
         return work
 
     def want(self, work: "Generator[None, None, bool]") -> None:
-        """Has a change of what runs done by the polls. EBUSY while another one waits."""
-        if self._work is not None:
+        """Has a change of what runs done by the polls. EBUSY while another one is not through."""
+        if self.wanting():
             raise HsxError(EBUSY, "commit", "the set that runs is being changed")
         self._work = work
 
     def wanting(self) -> bool:
-        """Whether a change of what runs waits."""
-        return self._work is not None
+        """Whether a change of what runs waits or is under way."""
+        return self._work is not None or self.changing
 
     def keeper(self) -> "Any":
         """The Provisioning that this is. ENODEV on a board without a store."""

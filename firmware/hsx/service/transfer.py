@@ -102,6 +102,8 @@ class Transfer:
         loads = self._loads
         if loads.transfer is not None:
             raise HsxError(EBUSY, "begin", "another transfer is on its way")
+        if loads.wanting():
+            raise HsxError(EBUSY, "begin", "the set that runs is being changed")
         if self._runs(command):
             # Its answer was lost: it is told again, whatever its counter says now.
             self._over = True

@@ -38,7 +38,7 @@ class QemuNode:
     time by instructions, 2**icount ns each; None: real time. `link`: one end of a connected pair
     of sockets, the REPL's line instead of a pty: for programs that start many machines, as QEMU
     takes up to a second before it reads from a pty. `uart2`, `uart3`: the same for these UARTs.
-    All are closed here.
+    All are closed here. `uid`: what the machine calls itself, 1 to 8 letters and digits.
 
     `repl`, `console`, `uart2` (the link to a host), `uart3` (SLCAN) are pty paths, "" for a line
     that is a socket. Raises ToolError if the machine does not start.
@@ -53,12 +53,13 @@ class QemuNode:
         link: socket.socket | None = None,
         uart2: socket.socket | None = None,
         uart3: socket.socket | None = None,
+        uid: str = "",
     ) -> None:
         if shutil.which(QEMU) is None:
             raise ToolError(f"{QEMU} is not installed", remedy="Run 'make setup'.")
         if not Path(firmware).is_file():
             raise ToolError("no firmware", str(firmware), "Build it with 'make firmware'.")
-        command = _machine(firmware, sd, fram, icount)
+        command = _machine(firmware, sd, fram, icount, uid)
         console, their_console = socket.socketpair()
         self._control, their_control = socket.socketpair()
         lines = {"repl": link, "console": their_console, "uart2": uart2, "uart3": uart3}
@@ -191,7 +192,11 @@ class QemuNode:
 
 
 def _machine(
-    firmware: str | Path, sd: str | Path | None, fram: str | Path | None, icount: int | None
+    firmware: str | Path,
+    sd: str | Path | None,
+    fram: str | Path | None,
+    icount: int | None,
+    uid: str,
 ) -> list[str]:
     """The command line without its ports. Raises ToolError for files that do not fit."""
     command = [QEMU, "-M", "mps2-an386", "-display", "none", "-monitor", "none"]
@@ -202,6 +207,8 @@ def _machine(
         command += _fram_options(Path(fram))
     # The card comes last: the firmware takes the rest of its command line as the path.
     semihosting = "enable=on,target=native,arg=hsx"
+    if uid:
+        semihosting += f",arg=uid={uid}"
     if sd is not None:
         if not Path(sd).is_file():
             raise ToolError("no SD card", str(sd), "Make one with 'hsxctl sdcard'.")
