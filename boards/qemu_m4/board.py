@@ -34,7 +34,7 @@ def links(links):
     from hsx.transport.can_slcan import SlcanRunner
     from hsx.transport.uart import UartRunner
 
-    uart = UartRunner(lambda: UART(2), links.uart("UART:2"), "UART:2")
+    uart = UartRunner(lambda: UART(2), links.uart("UART:2"))
     return [uart, SlcanRunner(UART(3), links.can("CAN:%d:3"))]
 
 
