@@ -254,6 +254,8 @@ class Provisioning(Loads):
         """Reads the staged set back; then it may be activated. EBADMSG if it is not what was
         announced."""
         try:
+            if staging.done < staging.total:
+                yield from staging.carry_over()
             yield from staging.end(self._judged_by)
         except OSError as error:
             self._tell_failed(error, "verify")
