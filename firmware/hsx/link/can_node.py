@@ -76,8 +76,7 @@ class CanNode(Receiver):
         self._session = -1
         self._slot_ms = 0  # slot code
         self._last = 0  # tick of the last frame of the session
-        self._status = -1  # state to tell, -1: nothing
-        self._tag = 0  # of that STATUS
+        self._status = -1  # state to tell | its tag << 8, -1: nothing
         self._values: "CanValues | None" = None
         self._messages: "CanMessages | None" = None
         if requests:
@@ -127,8 +126,7 @@ class CanNode(Receiver):
                 self._fail(-left)
             else:
                 self._state = _DONE
-            self._status = self._state
-            self._tag = self._session & 0xFF
+            self._status = self._state | (self._session & 0xFF) << 8
         elif self._session >= 0 and diff(now, self._last) >= _SILENCE:
             self._leave(_NONE)
         if self._is_sending():
@@ -246,9 +244,9 @@ class CanNode(Receiver):
             if self._session >= 0 and data[2] == self._session & 0xFF:
                 self._last = now
             return
-        self._tag = data[2]
+        tag = data[2] << 8
         if self._session < 0 or data[2] != self._session & 0xFF:
-            self._status = _BUSY if self._is_busy() else _NONE
+            self._status = tag | (_BUSY if self._is_busy() else _NONE)
             return
         self._last = now
         action = data[1] >> 4
@@ -259,9 +257,8 @@ class CanNode(Receiver):
                 errno = self._sink.end()
                 if errno < 0:
                     self._fail(-errno)
-        self._status = self._state
-        if action == 0 and self._state == _RECEIVING:
-            self._status = _READY
+        is_ready = action == 0 and self._state == _RECEIVING
+        self._status = tag | (_READY if is_ready else self._state)
 
     def _is_busy(self) -> bool:
         return self._session >= 0 and self._state not in (_DONE, _FAIL)
@@ -277,10 +274,10 @@ class CanNode(Receiver):
         self._start(0, 0, False)
 
     def _write_status(self, buf: bytearray) -> None:
-        state = self._status
-        self._status = -1
+        state = self._status & 0xFF
         buf[0] = 0
-        buf[2] = self._tag
+        buf[2] = self._status >> 8
+        self._status = -1
         buf[3] = 0
         first = self._need
         missing = self._todo

@@ -75,8 +75,7 @@ class Receiver:
         """A stream of `total` bytes behind a signed header of `header` frames (0: it is held)."""
         self._header = header
         self._total = total
-        self._count = (total + _BLOCK - 1) // _BLOCK
-        self._todo = self._count  # blocks not in place
+        self._todo = (total + _BLOCK - 1) // _BLOCK  # blocks not in place
         self._need = 0  # the first of them
         self._ordered = ordered
         self._top = -1  # highest block announced
@@ -103,7 +102,7 @@ class Receiver:
 
     def _resume(self, place: int) -> None:
         """What is in place already: `place` bytes from the start."""
-        blocks = self._count if place >= self._total else place // _BLOCK
+        blocks = self._todo if place >= self._total else place // _BLOCK
         for block in range(blocks):
             self._settle_block(block)
 
@@ -129,7 +128,7 @@ class Receiver:
             self._settle(_FREE, now)
             self._ignore(key & 0x40)
             guess = self._top + 1
-            if self._header or guess >= self._count or self._has(guess) or self._find(guess) >= 0:
+            if self._header or self._is_beyond(guess) or self._has(guess) or self._find(guess) >= 0:
                 return
             if self._ordered and guess >= self._need + _HELD:
                 return
@@ -152,7 +151,7 @@ class Receiver:
             if not self._header:
                 return
         else:
-            if self._header or block >= self._count:
+            if self._header or self._is_beyond(block):
                 return
             self._announce(block, now)
             if self._has(block) or (self._ordered and block >= self._need + _HELD):
@@ -253,13 +252,15 @@ class Receiver:
             if self._find(_HEADER) >= 0:
                 self._ask(_HEADER, 1, now)
             return
-        self._top = self._count - 1
-        stop = self._need + _HELD if self._ordered else self._count
+        stop = (self._total + _BLOCK - 1) // _BLOCK
+        self._top = stop - 1
+        if self._ordered:
+            stop = min(stop, self._need + _HELD)
         block = self._need
         frames = 0
-        while block < self._count and block < stop and frames < 8:
+        while block < stop and frames < 8:
             first = block
-            while block < self._count and block < stop and self._is_absent(block):
+            while block < stop and self._is_absent(block):
                 block += 1
             if block > first:
                 frames += 1
@@ -394,8 +395,12 @@ class Receiver:
         if not self._has(block):
             self._done[block >> 3] |= 1 << (block & 7)
             self._todo -= 1
-            while self._need < self._count and self._has(self._need):
+            while not self._is_beyond(self._need) and self._has(self._need):
                 self._need += 1
+
+    def _is_beyond(self, block: int) -> bool:
+        """Whether the stream ends before a block."""
+        return block * _BLOCK >= self._total
 
     def _has(self, block: int) -> bool:
         return self._done[block >> 3] >> (block & 7) & 1 != 0
