@@ -10,6 +10,12 @@ from hsx.service.signed_commands import SignedCommands
 from hsx.service.transfer import Transfer
 from hsx.store.region import Region
 
+# The node's own links make room: it is stopped.
+links = hsx.runtime().links
+links.close()
+for made in (links.runners, links._engines, links._requests):
+    made.clear()
+
 _PAGE = const(512)  # noqa: F821  MicroPython's compiler knows `const`
 _BANKS = const(0x2000)  # noqa: F821  where they begin on a medium of this size
 
@@ -40,8 +46,6 @@ class Staged(Transfer):
 
     def __init__(self):
         loads = hsx.runtime().provisioning
-        if not loads.store.valid:
-            loads.store.format("erase everything")
         super().__init__(loads, SignedCommands(loads))
 
     def lie_over(self, medium):
