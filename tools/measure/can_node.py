@@ -44,13 +44,12 @@ def count(node: MeasuringNode, interrupt: float) -> Figures:
     of RAM, its records and events. `insns_fram`: what a frame's share is dearer with this board's FRAM, whose bus it works
     bit by bit. `rx_ram`: the engine in a session with its three blocks, and the ring."""
     node.run((HERE / "can_on_node.py").read_text())
-    node.run("sink = Staged(); ram_region = Ram(131072)")
-    node.run("fram_region = sink.lie_over(ram_region)")
+    node.run("sink = Staged(); fram = sink.lie_over(Ram(), Ram())")
     engine, ring, runner, messages = json.loads(
         node.run(f"ram(sink, {beginning(BLOCKS * 512, 1)[:1]})")[0]
     )
     into_ram = _stream(node, 2)
-    node.run("sink.lie_over(fram_region)")
+    node.run("sink.lie_over(fram, fram)")
     into_fram = _stream(node, 3)
     return {
         "can.insns_per_frame": round(interrupt + into_ram),
