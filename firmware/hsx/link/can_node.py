@@ -46,8 +46,8 @@ _NO_HEADER = const(0xFFFF)
 class CanNode(Receiver):
     """The engine of node `number` (127: it never transmits). `sink` takes transfers; `requests`
     answers for values and messages, None: nothing but transfers. `unique_id`: by which a node is
-    given a number. `pace`: DATA frames per second that it can take, 0: all. `source`: the name of
-    this way in, with the number in the place of its %d. `base`: 0x400 or 0.
+    given a number. `source`: the name of this way in, with the number in the place of its %d.
+    `base`: 0x400 or 0. `pace`: DATA frames per second that it can take, 0: all; told in READY.
 
     Whoever drives it hands in received frames, then calls `poll()`, then fetches frames to send.
     """
@@ -58,7 +58,6 @@ class CanNode(Receiver):
         number: int = UNNUMBERED,
         requests: "Requests | None" = None,
         unique_id: bytes = b"",
-        pace: int = 0,
         source: str = "CAN:%d:0",
         base: int = 0x400,
         max_blocks: int = 512,
@@ -69,7 +68,7 @@ class CanNode(Receiver):
         self.buf_len = 0  # bytes of the frame that next_frame() gave
         self._base = base
         self._source = source
-        self._pace = min(0x7F, (pace + 63) >> 6)
+        self.pace = 0
         self._now = 0
         self._state = _NONE
         self._errno = 0
@@ -286,7 +285,8 @@ class CanNode(Receiver):
         elif state == _FAIL:
             buf[3] = self._errno
         elif state == _READY:
-            buf[3] = self._pace | (0x80 if self._ordered else 0)
+            pace = max(1, min(0x7F, self.pace >> 6)) if self.pace else 0
+            buf[3] = pace | (0x80 if self._ordered else 0)
         elif state == _WAITING:
             state = _RECEIVING
             missing = _NO_HEADER

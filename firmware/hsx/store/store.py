@@ -73,6 +73,14 @@ class Store:
         """Whether there is a store: opened, with a superblock."""
         return self.superblocks.valid
 
+    def probe(self) -> int:
+        """Reads a block of a bank, for who wants to know how long that takes; its bytes, 0 where
+        there are no banks. The medium's errors."""
+        if not self.layout.bank_base:
+            return 0
+        self._banks[0].readinto(0, self._chunk)
+        return len(self._chunk)
+
     def open(self) -> bool:
         """Opens and repairs (R4, C1); False if there is no valid superblock: then nothing is
         written, and only `format()` makes one. ENOTSUP for a store of another layout version or
