@@ -65,7 +65,7 @@ def test_stream_from_python_can_arrives_in_the_firmware(node, repl):
     repl.begin("serve()")
     options = {"sleep_after_open": 0}
     with connect.CanLink("slcan", node.uart3, 500_000, options) as link:
-        master = CanMaster(stream, HEADER, [5], digest, 7, 0.0, connect._now())
+        master = CanMaster(stream, HEADER, [5], digest, 7, 0.0, connect.now())
         link.run(master, lambda: master.over)
     assert master.results == {5: 0}
     assert repl.end()[0].strip() == digest.hex()

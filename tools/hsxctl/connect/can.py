@@ -94,7 +94,7 @@ class CanLink:
                     step()
         except KeyboardInterrupt:
             if abort is not None:
-                abort(_now())
+                abort(now())
                 end = time.monotonic() + _FAREWELL
                 while self._round(engine) and time.monotonic() < end:
                     pass
@@ -102,7 +102,7 @@ class CanLink:
 
     def _round(self, engine: Engine) -> bool:
         """Sends some frames and takes what has come; whether there may be more to send."""
-        wait = engine.poll(_now()) / 1000
+        wait = engine.poll(now()) / 1000
         busy = self._send(engine)
         if self._held is not None:
             wait = _FULL
@@ -112,7 +112,7 @@ class CanLink:
             message = self._bus.recv(min(wait, _WAIT))
             while message is not None:
                 if not (message.is_extended_id or message.is_remote_frame or message.is_fd):
-                    engine.frame(message.arbitration_id, bytes(message.data), _now())
+                    engine.frame(message.arbitration_id, bytes(message.data), now())
                 message = self._bus.recv(0)
         except (self._error, OSError) as error:
             raise ToolError(
@@ -145,9 +145,10 @@ class CanLink:
                 return True
             self._held = None
             if sent is not None:
-                sent(_now())
+                sent(now())
         return True
 
 
-def _now() -> int:
+def now() -> int:
+    """The tick that engines are given."""
     return ticks.wrap(int(time.monotonic() * 1000))
