@@ -6,6 +6,11 @@ of python-can. A thread polls them all.
 """
 
 import itertools
+import os
+import pty
+import select
+import subprocess
+import sys
 import threading
 import time
 
@@ -14,8 +19,11 @@ import can
 from hsx.boot.links import Links
 from hsx.ticks import wrap
 from hsx.transport.uart import UartRunner
-from service.site import NODE, Site
+from service.site import NETWORK, NODE, Site
 from transport.pty_uart import PtyUart
+
+LINKS = ("uart", "can")
+SIGNED = ["--network", str(NETWORK), "--key", "admin.pem"]
 
 _CHANNELS = itertools.count()
 _TURN = 0.001  # seconds between polls
@@ -109,3 +117,58 @@ class Desk:
                 with self.lock:
                     site.clock.now = wrap(int(time.monotonic() * 1000))
                     site.board.tick(None)
+
+
+def wait_for(desk, *apps, node=0):
+    """Until these apps run, and no other; fails after a while."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        with desk.lock:
+            if desk.sites[node].runs() == sorted(apps):
+                return
+        time.sleep(0.01)
+    raise AssertionError(desk.sites[node].runs())
+
+
+def link_of(desk, kind):
+    """Options for the one node of a desk."""
+    return desk.uart if kind == "uart" else [*desk.can, "--node", str(NODE)]
+
+
+class Terminal:
+    """hsxctl as its own process on a terminal; `pump` collects what it shows."""
+
+    def __init__(self, *words):
+        self.handle, theirs = pty.openpty()
+        self.shown = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hsxctl", *map(str, words)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        )
+        os.close(theirs)
+
+    def until(self, text):
+        """Until this is shown, or the process ends."""
+        while text not in self.shown:
+            try:
+                data = os.read(self.handle, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            self.shown += data
+        return text in self.shown
+
+    def look(self, seconds):
+        """What it shows within so long."""
+        if select.select([self.handle], [], [], seconds)[0]:
+            self.shown += os.read(self.handle, 4096)
+
+    def end(self):
+        while self.until(b"no such text"):
+            pass
+        os.close(self.handle)
+        return self.process.wait(20)

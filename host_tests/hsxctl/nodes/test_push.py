@@ -1,97 +1,17 @@
 # SPDX-License-Identifier: MIT
 """`hsxctl push` and what follows it, with nodes that ask for signatures, over both links."""
 
-import itertools
-import json
-import os
-import pty
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import can
 import pytest
-from cryptography.hazmat.primitives import serialization
 
-from builders import SPIN
-from builders import an_image as image_of
-from desk import Desk
+from desk import LINKS, SIGNED, Desk, Terminal, link_of, wait_for
 from hsx.link.can_framing import BEGIN, LOAD, begin, ident
-from hsxctl import settings
 from hsxctl.cli import main
-from service.site import NETWORK, NODE, admin, an_app, stranger, user
-
-LINKS = ("uart", "can")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """A folder of its own, with keys and images, and no settings."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(settings, "FILES", (Path("home.toml"), Path("hsxctl.toml")))
-    for name, key in (("admin", admin), ("user", user), ("stranger", stranger)):
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        Path(f"{name}.pem").write_bytes(pem)
-    for name in ("pump", "valve"):
-        Path(f"{name}.hxe").write_bytes(an_app(name, 1))
-    Path("large.hxe").write_bytes(image_of(*[SPIN] * 2000, name="large"))
-    Path("huge.hxe").write_bytes(image_of(*[SPIN] * 9000, name="huge"))
-    return tmp_path
-
-
-@pytest.fixture
-def desk():
-    with Desk() as desk:
-        yield desk
-
-
-SIGNED = ["--network", str(NETWORK), "--key", "admin.pem"]
-
-
-class Said:
-    """How a command ended, and what it said."""
-
-    def __init__(self, status, out, err):
-        self.status, self.out, self.err = status, out, err
-        self.facts = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-
-
-@pytest.fixture
-def hsxctl(capsys):
-    counter = itertools.count(int(time.time()))
-
-    def run(*words):
-        capsys.readouterr()
-        if "--key" in words and "--counter" not in words:
-            words = (*words, "--counter", next(counter))  # a clock would have to be waited for
-        status = main([str(word) for word in words])
-        said = capsys.readouterr()
-        return Said(status, said.out, said.err)
-
-    return run
-
-
-def wait_for(desk, *apps, node=0):
-    """Until these run, and no other; fails after a while."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        with desk.lock:
-            if desk.sites[node].runs() == sorted(apps):
-                return
-        time.sleep(0.01)
-    raise AssertionError(desk.sites[node].runs())
-
-
-def link_of(desk, kind):
-    """Options for the one node of a desk."""
-    return desk.uart if kind == "uart" else [*desk.can, "--node", str(NODE)]
-
+from service.site import NETWORK, NODE
 
 # ---- a set -------------------------------------------------------------------------------------
 
@@ -220,6 +140,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.requirement("P-87")
 @pytest.mark.parametrize("kind", LINKS)
 def test_refusal_is_exit_code_1_with_what_where_and_what_to_do(desk, hsxctl, kind):
     link = link_of(desk, kind)
@@ -357,40 +278,6 @@ def test_refusal_is_one_object_for_a_program(desk, hsxctl):
 
 
 # ---- Ctrl-C, and the screen --------------------------------------------------------------------
-
-
-class Terminal:
-    """hsxctl as its own process on a terminal; `pump` collects what it shows."""
-
-    def __init__(self, *words):
-        self.handle, theirs = pty.openpty()
-        self.shown = b""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "hsxctl", *map(str, words)],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-        )
-        os.close(theirs)
-
-    def until(self, text):
-        """Until this is shown, or the process ends."""
-        while text not in self.shown:
-            try:
-                data = os.read(self.handle, 4096)
-            except OSError:
-                break
-            if not data:
-                break
-            self.shown += data
-        return text in self.shown
-
-    def end(self):
-        while self.until(b"no such text"):
-            pass
-        os.close(self.handle)
-        return self.process.wait(20)
 
 
 def test_terminal_shows_a_bar_and_what_has_become_of_the_node(desk):
