@@ -16,9 +16,10 @@ DATA = random.Random(13).randbytes(9000)
 HEADER = bytes(range(100))
 
 LINK = """
-import gc, hashlib, machine, time
+import gc, hashlib, hsx, machine, time
 from micropython import heap_lock, heap_unlock
 from hsx import ticks
+from hsx.boot import lock
 from hsx.link.uart_node import UartNode
 from hsx.transport.uart import UartRunner
 
@@ -53,6 +54,10 @@ class Sink:
 class Echo:
     def message(self, message, now):
         return b"echo: " + bytes(message)
+
+# The node's own runner must not take the bytes.
+lock.run(hsx.runtime().links.close)
+hsx.runtime().links.runners.clear()
 
 def port():
     return machine.UART(2, 115200, rxbuf=1048)
