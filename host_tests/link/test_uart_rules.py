@@ -78,7 +78,7 @@ def test_frames_behind_a_gap_are_told_and_taken_once(ordered):
 
 @ORDERS
 def test_frames_behind_a_gap_wait_wherever_the_gap_is(ordered):
-    """Where they wait turns with the number of the first, and six are all that there is room for."""
+    """Where they wait turns with the number of the first; there is room for no more than these."""
     node = Node(ordered, 6)
     order = [0, 2, 1, 3, 5, 6, 4, 9, 8, 10, 11, 12, 7, 14, 13]
     node.hears(*(data(index) for index in order))
