@@ -12,7 +12,7 @@ export GIT_CEILING_DIRECTORIES = $(CACHE)
 BIN := .venv/bin
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat sim demo test fuzz lint bench bench-diff size size-diff powercut
+.PHONY: help setup firmware firmware-flat sim demo test fuzz lint bench bench-diff size size-diff memory powercut
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -47,6 +47,11 @@ size: firmware  ## flash, RAM, stack and heap of the C core: build/size.json
 size-diff: firmware  ## the same, as a change against the run before
 	@PYTHONPATH=tools $(BIN)/python -m measure.size --diff
 
+memory: firmware  ## where the memory of a node with four apps goes: build/memory.json
+	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4-bare \
+	    FROZEN_MANIFEST=bare/manifest.py
+	@PYTHONPATH=tools $(BIN)/python -m measure.memory
+
 # Target tests run by themselves: an emulator is as fast as the core that it has.
 test: lint firmware firmware-flat sim  ## lint, then every test of every tier: build/requirements.json
 	@rm -rf build/requirements build/requirements.json
@@ -55,7 +60,7 @@ test: lint firmware firmware-flat sim  ## lint, then every test of every tier: b
 	@PYTHONPATH=host_tests $(BIN)/python -m requirements
 
 fuzz: setup  ## search for faults of the parsers and the core for FUZZ_MINUTES (60): build/fuzz.json
-	@PYTHONPATH=host_tests $(BIN)/python -m fuzz.run
+	@PYTHONPATH=host_tests:tools $(BIN)/python -m fuzz.run
 
 powercut: firmware  ## cuts the power at every byte of the store, and on the M4: build/powercut.json
 	$(BIN)/python host_tests/powercut/run.py --jobs $(or $(JOBS),1)

@@ -2,7 +2,14 @@
 # What every board freezes: the package, without the parts that only hosts need.
 import os
 
-HOST_ONLY = ("image/build.py", "link/uart_master.py")
+HOST_ONLY = (
+    "image/build.py",
+    "link/can_client.py",
+    "link/can_framing.py",
+    "link/can_master.py",
+    "link/host_messages.py",
+    "link/uart_master.py",
+)
 
 
 def files(root):

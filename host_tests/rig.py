@@ -6,6 +6,8 @@ from hsx.boot.runtime import Runtime
 from hsx.boot.scan import Scan
 from hsx.console import Console
 from hsx.service.events import Events
+from hsx.service.loads import Loads
+from hsx.service.policy import Policy
 from hsx.service.provisioning import Provisioning
 from hsx.store.region import Region
 from hsx.store.store import Store
@@ -57,16 +59,16 @@ class Rig(Bench):
         self.board = Board(hard)
         chunk = memoryview(bytearray(64))
         card = SdCard(lambda root: None, str(folder))
-        scan = Scan(card, self.node, self.log, self.clock, chunk)
         self.store_part = medium
-        provisioning = None
-        if medium is not None:
+        self.policy = Policy(self.node.svc, self.log.emit)
+        common = (self.node, self.log, self.clock, self.policy)
+        if medium is None:
+            self.service = Loads(*common)
+        else:
             self.store = Store(medium, self.log.emit)
-            provisioning = Provisioning(self.node, self.log, self.clock, self.store, chunk)
-            self.provisioning = provisioning
-        self.runtime = Runtime(
-            self.board, self.clock, self.node, self.log, scan, provisioning, chunk
-        )
+            self.service = self.provisioning = Provisioning(*common, self.store, chunk)
+        scan = Scan(card, self.service, chunk)
+        self.runtime = Runtime(self.board, self.service, scan, chunk)
 
     def boot(self) -> None:
         self.runtime.start()

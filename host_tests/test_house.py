@@ -30,7 +30,7 @@ LAYERS = {
     "node": _GROUND | {"image", "native"},
     "store": _GROUND | {"image"},
     "link": _GROUND | {"native"},
-    "transport": _GROUND | {"image", "link"},
+    "transport": _GROUND | {"image", "native", "link"},
     "service": _GROUND | {"image", "native", "node", "store", "link"},
     "boot": _GROUND
     | {"image", "native", "node", "store", "link", "transport", "service", "console"},
@@ -47,6 +47,7 @@ HOST_MAY_USE = _GROUND | {"image", "native", "node", "store", "link"}
 ANYWHERE = {"micropython", "struct", "binascii", "hashlib", "array", "collections"}
 SPECIAL = {
     "hsxvm": {"native"},
+    "hsxflash": {"native"},
     "vfs": {"transport"},
     "os": {"transport", "boot", "store", "__init__"},
     "sys": {"boot", "console", "__init__"},
@@ -56,8 +57,15 @@ SPECIAL = {
     "json": {"node"},
     "machine": {"boot"},
 }
-# Not frozen: these write images on a host.
-HOST_ONLY = {"image/build.py"}
+# Not frozen: these write images on a host, or are its end of a link.
+HOST_ONLY = {
+    "image/build.py",
+    "link/can_client.py",
+    "link/can_framing.py",
+    "link/can_master.py",
+    "link/host_messages.py",
+    "link/uart_master.py",
+}
 # The one way up: what the frozen boot code calls hands the Runtime to the names of the REPL.
 WAYS_UP = {("boot/start.py", "hsx")}
 

@@ -19,6 +19,25 @@ def console():
     return UART(1)
 
 
+def unique_id():
+    """What the host has called this machine."""
+    from machine import unique_id
+
+    return unique_id()
+
+
+def links(links):
+    """UART 2 is the line to a host, apart from the REPL's. UART 3 is SLCAN, on which the node is a
+    station of a CAN bus: the machine has no controller. The emulated wires have no bit rate."""
+    from machine import UART
+
+    from hsx.transport.can_slcan import SlcanRunner
+    from hsx.transport.uart import UartRunner
+
+    uart = UartRunner(lambda: UART(2), links.uart("UART:2"))
+    return [uart, SlcanRunner(UART(3), links.can("CAN:%d:3"))]
+
+
 def sdcard():
     """Block device of the SD card. Raises OSError ENODEV if there is none."""
     from machine import SDCard
@@ -55,6 +74,10 @@ def fram():
     from hsx.store.fram_i2c import FramI2c
 
     return FramI2c(bus, tuple([address for address, _ in FRAM]), FRAM[0][1])
+
+
+def policy(policy):
+    """A desk's node takes what it is given: nothing is signed, nobody is trusted."""
 
 
 def hard_reset():

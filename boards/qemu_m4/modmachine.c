@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Functions and names of module machine. This file is compiled as part of extmod/modmachine.c.
 
+#include <string.h>
+
 #include "py/mphal.h"
 
 #include "boards/qemu_m4/modmachine.h"
 #include "boards/qemu_m4/moment.h"
 #include "boards/qemu_m4/reset.h"
+#include "boards/qemu_m4/semihost.h"
 
 #define MICROPY_PY_MACHINE_EXTRA_GLOBALS \
     { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&machine_pin_type) }, \
@@ -30,9 +33,20 @@ static mp_int_t mp_machine_reset_cause(void) {
     return reset_cause();
 }
 
-// The emulated board has no number of its own: all of them answer with the board's name.
+// What the host has called this machine in its arguments, 1 to 8 characters behind `uid=`; without,
+// all of them answer with the board's name.
 static mp_obj_t mp_machine_unique_id(void) {
-    return mp_obj_new_bytes((const byte *)"qemu_m4", 8);
+    char arguments[1024]; // what the card's path may need
+    const char *uid = "qemu_m4";
+    if (semihost_arguments(arguments, sizeof(arguments)) == 0) {
+        const char *found = strstr(arguments, " uid=");
+        uid = found != NULL ? found + 5 : uid;
+    }
+    size_t size = 0;
+    while (size < 8 && uid[size] > ' ') {
+        size++;
+    }
+    return mp_obj_new_bytes((const byte *)uid, size);
 }
 
 static mp_obj_t mp_machine_get_freq(void) {

@@ -84,6 +84,20 @@ def fram():
     return None
 
 
+def policy(policy):
+    """A desk's node takes what it is given: nothing is signed, nobody is trusted."""
+
+
+def unique_id():
+    """A program has none of its own."""
+    return b"sim"
+
+
+def links(links):
+    """None yet: the program has its standard streams alone."""
+    return []
+
+
 def hard_reset():
     """Always: a program starts from nothing."""
     return True

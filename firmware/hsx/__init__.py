@@ -56,7 +56,8 @@ def ps() -> "Rows":
 
 
 def load(path: str, **options: "Any") -> int:
-    """Loads an image file, starts it and returns its PID. `options`: priority (0 to 255), quantum
+    """Loads an image file, starts it and returns its PID. `options`: replace (True: in the place
+    of the app of the same name), pid (the wanted one), priority (0 to 255), quantum
     (instructions), stack (bytes), sha256 (32 bytes). Raises HsxError, and OSError for the file."""
     return runtime().load(path, **options)
 
@@ -135,7 +136,8 @@ def persist(*images: "str | int", only: bool = False, **options: "Any") -> None:
     """Stages images, files or PIDs that were loaded from files, beside the set that runs: they
     replace those of the same names in it, or are added; with `only`, they are the whole set. The
     staged set is read back; `activate()` makes it run. Interrupted, the same call goes on where
-    it was. `options` of all the images: priority, quantum, stack (bytes), version (text).
+    it was. `options` of all the images: priority, quantum, stack, heap (bytes), version (text),
+    pid (the wanted one), grants (1 load, 2 abort, 4 fmap: what they may ask module 9 for).
     Raises EBADMSG, EBUSY (a set is on trial), ENODEV (no store), ENOSPC."""
     runtime().persist(images, only, options)
     status()

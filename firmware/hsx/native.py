@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The one place that imports the C core, whichever binding built it."""
+"""The one place that imports what is written in C: the core, whichever binding built it, and what
+keeps frozen modules small."""
 
 from hsxvm import (  # noqa: F401  re-exported: everything else imports the core from here
     ARENA,
@@ -31,11 +32,23 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
     STEPS,
     SVC,
     VM,
+    FrameRing,
     cobs_decode,
     cobs_encode,
+    place,
+    slcan_format,
+    slcan_parse,
 )
 
 try:
     from hsxvm import ed25519_verify
 except ImportError:  # a core that was built without signatures
     ed25519_verify = None  # type: ignore[assignment]
+
+try:
+    from hsxflash import settle
+except ImportError:  # CPython, and firmware that builds all of its modules in RAM
+
+    def settle() -> None:
+        """Makes the tables of the modules that were imported as small as they can be. From the
+        main program only, where no import is under way."""

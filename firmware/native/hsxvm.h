@@ -199,14 +199,20 @@ int hsx_init(hsx_vm_t *vm, const hsx_cfg_t *cfg);
 
 // ---- Load -------------------------------------------------------------------------------------
 
-// A new PID in LOADING, the lowest free one from 1 on; no pool memory yet. ENOSPC: no slot.
-int hsx_load_begin(hsx_vm_t *vm);
+// A new PID in LOADING, `wanted` or, for 0, the lowest free one from 1 on; no pool memory yet.
+// ENOSPC: no slot; EBUSY: the wanted one is in use; EINVAL: it is out of range.
+int hsx_load_begin(hsx_vm_t *vm, uint32_t wanted);
 
 // Takes the next `len` bytes of the image, any number. `*body` is the index in `buf` of the first
 // byte behind the rodata, `len` if there is none: from there on it is metadata, the caller's.
 // The header is checked, and memory for code and data taken, as soon as the header is complete.
 // EBADMSG, ENOSPC: PID is FAILED, its memory is back. ESRCH; EBUSY: not LOADING.
 int hsx_load_write(hsx_vm_t *vm, uint32_t pid, const uint8_t *buf, size_t len, size_t *body);
+
+// Once the code and the rodata are in: `size` bytes more (rounded up to 4) of data, behind the bss;
+// what is in the arena may move for it. The flat profile has them anyway. ENOSPC: PID is FAILED.
+// ESRCH; EBUSY: not LOADING, or the header is not in.
+int hsx_load_heap(hsx_vm_t *vm, uint32_t pid, uint32_t size);
 
 // Checks length and CRC, takes `stack` bytes of stack (rounded up to 4; 0: the profile's default)
 // and makes the PID READY. ENOSPC also where the stack would reach down into the data window.

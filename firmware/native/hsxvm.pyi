@@ -6,6 +6,9 @@ ESRCH unknown PID, EBUSY wrong state, EBADMSG malformed image, ENOSPC no slot or
 EINVAL argument out of range. Sizes and addresses are bytes; guest registers are unsigned 32 bit.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 # What clock() stopped for: low byte of its result. The detail is in the bits above (>> 8).
 OK: int  # 0: budget used up, the task goes on
 SVC: int  # 1: detail = module << 8 | function; the PC is behind the SVC, results go in with set()
@@ -51,6 +54,44 @@ def ed25519_verify(
     False for any other lengths, and for what `ed25519.h` names besides. Missing where the core was
     built without (HSX_ED25519=0). On a Cortex-M4 1.7 million instructions and 2 KiB of stack."""
 
+def place(buf: "bytearray | memoryview", at: int, data: "bytes | bytearray | memoryview") -> None:
+    """buf[at : at + len(data)] = data, without the slice that this allocates. EINVAL: `data` does
+    not fit."""
+
+def slcan_parse(
+    line: "bytes | bytearray | memoryview", start: int, stop: int, data: "bytearray | memoryview"
+) -> int:
+    """The frame in `line[start:stop]`, an SLCAN line `t` without its carriage return: identifier |
+    length << 11, its data in `data`, 8 bytes or more; -1 for any other line. Allocates nothing.
+    EINVAL: `data` is shorter, or the indexes are not those of a part of `line`."""
+
+def slcan_format(
+    ident: int, data: "bytes | bytearray | memoryview", line: "bytearray | memoryview"
+) -> int:
+    """The SLCAN line of a frame into `line`, 22 bytes or more: its length, with the carriage
+    return. Allocates nothing. EINVAL: the identifier has more than 11 bits, `data` more than 8
+    bytes, or `line` is shorter."""
+
+class FrameRing:
+    def __init__(self, frames: int, place: int) -> None:
+        """A ring of CAN frames between a hard interrupt, which puts, and one reader, which it may
+        interrupt: `frames` (1 to 1024) of 10 bytes, and one more. `place`: index of the data in
+        the lists that are put. EINVAL."""
+
+    def put(self, frame: "list[Any] | None") -> bool:
+        """A frame as a driver's recv() fills its list: identifier at 0, at 2 what must be false
+        (remote or extended), data at `place`. Allocates nothing. False: None, nothing came.
+        What is no data frame with an 11-bit identifier is left out; a frame that finds the ring
+        full is counted. EINVAL: the list is too short."""
+
+    def drain(self, call: "Callable[[int, memoryview, int], object]", now: int, limit: int) -> int:
+        """`call(identifier, data, now)` for each frame, the oldest first, `limit` at most; how
+        many. `data` is valid during the call: the next frame takes its place. Allocates nothing.
+        What `call` raises ends it; that frame is gone."""
+
+    def lost(self) -> int:
+        """Frames that found the ring full, modulo 2**32."""
+
 def cobs_encode(buf: "bytearray | memoryview", at: int, content: int, size: int) -> int:
     """Turns buf[content : content + size] into its frame, from buf[at] on: with a CRC-32 behind
     it, in COBS, a zero at the end. Returns the frame's length, at most
@@ -79,8 +120,9 @@ class VM:
         `flat`: each task has the reference's 64 KiB data space; otherwise only the data window
         (0x4000, rodata + bss, rounded up to 4) and the stack window below 0x10000 exist."""
 
-    def load_begin(self) -> int:
-        """A new PID (1..tasks, lowest free) in LOADING; no pool memory yet. ENOSPC: no slot."""
+    def load_begin(self, wanted: int = 0) -> int:
+        """A new PID in LOADING, `wanted` or, for 0, the lowest free one from 1 on; no pool memory
+        yet. ENOSPC: no slot; EBUSY: the wanted one is in use; EINVAL: there is none such."""
 
     def load_write(self, pid: int, buf: "bytes | bytearray | memoryview") -> int:
         """Takes the next bytes of the image, any number. Returns the index in `buf` of the first
@@ -88,6 +130,11 @@ class VM:
         core only runs through the CRC; they are the caller's. The header is checked and the
         arena for code and data taken as soon as the header is complete.
         EBADMSG, ENOSPC: the PID is FAILED, its memory given back. ESRCH, EBUSY."""
+
+    def load_heap(self, pid: int, size: int) -> None:
+        """Once code and rodata are in: `size` bytes more of data, behind the bss, zeroed at the
+        end; rounded up to 4. The flat profile has them anyway. ENOSPC: FAILED as above. ESRCH;
+        EBUSY: not LOADING, or the header is not in."""
 
     def load_end(self, pid: int, stack: int = 0) -> None:
         """Checks length and CRC, takes the stack (`stack` bytes, rounded up to 4; 0: 1536, flat

@@ -211,8 +211,14 @@ static int take_bytes(
     return 0;
 }
 
-int hsx_load_begin(hsx_vm_t *vm) {
-    for (uint32_t pid = 1; pid <= vm->task_count; pid++) {
+int hsx_load_begin(hsx_vm_t *vm, uint32_t wanted) {
+    if (wanted > vm->task_count) {
+        return fail(vm, HSX_EINVAL, 0, 0);
+    }
+    if (wanted != 0 && vm->tasks[wanted - 1].state != HSX_FREE) {
+        return fail(vm, HSX_EBUSY, 0, 0);
+    }
+    for (uint32_t pid = wanted != 0 ? wanted : 1; pid <= vm->task_count; pid++) {
         hsx_task_t *task = &vm->tasks[pid - 1];
         if (task->state == HSX_FREE) {
             memset(task, 0, sizeof *task);
@@ -281,6 +287,35 @@ static int take_stack(hsx_vm_t *vm, hsx_task_t *task, uint32_t *stack) {
         return HSX_ENOSPC;
     }
     return 0;
+}
+
+int hsx_load_heap(hsx_vm_t *vm, uint32_t pid, uint32_t size) {
+    hsx_task_t *task;
+    int err = find_loading(vm, pid, &task);
+    if (err != 0) {
+        return err;
+    }
+    if (task->image.size == 0) {
+        return fail(vm, HSX_EBUSY, 0, HSX_RULE_NONE);
+    }
+    hsx_block_t old = task->image;
+    uint32_t more = size > HSX_STACK_TOP ? HSX_STACK_TOP : (size + 3) & ~(uint32_t)3;
+    bool fits = more <= HSX_STACK_TOP - HSX_DATA_BASE - task->data_len;
+    if (!vm->flat && more != 0) {
+        task->image.size = 0;  // its own place counts as free: it may grow where it is
+        fits = fits && hsx_take(vm, &task->image, old.size + more);
+        if (fits) {
+            memmove(vm->pool + task->image.offset, vm->pool + old.offset, old.size);
+            task->data_len += more;
+        } else {
+            task->image = old;
+        }
+    }
+    if (!fits) {
+        err = fail(vm, HSX_ENOSPC, task->as.load.offset, HSX_RULE_MEMORY);
+        refuse(task);
+    }
+    return err;
 }
 
 // Turns the code into words of the machine's own order, and finds how many instructions can follow
@@ -372,7 +407,7 @@ int hsx_load_abort(hsx_vm_t *vm, uint32_t pid) {
 
 int hsx_load(hsx_vm_t *vm, const uint8_t *buf, size_t len, uint32_t stack) {
     size_t body;
-    int pid = hsx_load_begin(vm);
+    int pid = hsx_load_begin(vm, 0);
     int err;
     if (pid < 0) {
         return pid;

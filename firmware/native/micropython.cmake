@@ -17,7 +17,9 @@ target_sources(usermod_hsxvm INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/cobs.c
     ${CMAKE_CURRENT_LIST_DIR}/crc32.c
     ${CMAKE_CURRENT_LIST_DIR}/float16.c
+    ${CMAKE_CURRENT_LIST_DIR}/frame_ring.c
     ${CMAKE_CURRENT_LIST_DIR}/loader.c
+    ${CMAKE_CURRENT_LIST_DIR}/slcan.c
     ${CMAKE_CURRENT_LIST_DIR}/task.c
     ${CMAKE_CURRENT_LIST_DIR}/vm.c
 )

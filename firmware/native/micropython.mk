@@ -9,7 +9,7 @@ CACHE ?= $(HSXVM_DIR)/../../.cache
 MONOCYPHER_DIR ?= $(CACHE)/monocypher-4.0.3
 
 SRC_USERMOD_C += $(HSXVM_DIR)/bindings/micropython.c
-SRC_USERMOD_LIB_C += $(addprefix $(HSXVM_DIR)/, cobs.c crc32.c float16.c loader.c task.c vm.c)
+SRC_USERMOD_LIB_C += $(addprefix $(HSXVM_DIR)/, cobs.c crc32.c float16.c frame_ring.c loader.c slcan.c task.c vm.c)
 
 CFLAGS_USERMOD += -I$(HSXVM_DIR) -DHSX_ED25519=$(HSX_ED25519)
 

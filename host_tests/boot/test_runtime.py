@@ -117,8 +117,8 @@ def test_a_load_that_nobody_goes_on_with_is_given_up(card):
     rig.boot()
     before = rig.state()
     with open(folder / "one.hxe", "rb") as file:
-        session = rig.runtime._begin(file.readinto, "one.hxe", 500, {})
-        session.step()
+        session = rig.runtime._begin("one.hxe", 500, {})
+        session.step(file.readinto, memoryview(bytearray(64)))
         rig.clock.forward(3000)
         rig.board.tick(None)
         assert rig.state() != before
@@ -132,8 +132,8 @@ def test_a_new_load_ends_one_that_was_left(card):
     rig = Rig(folder)
     rig.boot()
     with open(folder / "one.hxe", "rb") as file:
-        left = rig.runtime._begin(file.readinto, "one.hxe", 500, {})
-        left.step()
+        left = rig.runtime._begin("one.hxe", 500, {})
+        left.step(file.readinto, memoryview(bytearray(64)))
         rig.runtime.load(str(folder / "one.hxe"))
     assert not left.open
     assert rig.vm.pids() == (1, 2)
@@ -148,11 +148,11 @@ def test_an_interrupt_during_a_load_leaves_nothing(card, monkeypatch):
     for cut in range(20):
         left = [cut]
 
-        def interrupted(session, left=left):
+        def interrupted(session, readinto, left=left):
             if not left[0]:
                 raise KeyboardInterrupt
             left[0] -= 1
-            return step(session)
+            return step(session, readinto)
 
         monkeypatch.setattr(rig.runtime, "_advance", interrupted)
         try:

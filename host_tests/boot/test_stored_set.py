@@ -132,10 +132,9 @@ def test_a_set_below_the_floor_is_refused_and_changes_nothing(running, put):
     running.provisioning.confirm(7)
     assert running.provisioning.status()["floor"] == 7
     for epoch in (6, 0):
-        running.runtime.persist((put("one", of_epoch("one", 3, epoch)),), False, {})
         before = bytes(running.store_part.memory)
         with pytest.raises(HsxError) as refused:
-            running.runtime.activate()
+            running.runtime.persist((put("one", of_epoch("one", 3, epoch)),), False, {})
         assert refused.value.errno == EPERM
         assert bytes(running.store_part.memory) == before
         assert versions(running) == versions(booted(running.store_part)) == {"one": "2"}
@@ -146,11 +145,9 @@ def test_a_set_below_the_floor_is_refused_and_changes_nothing(running, put):
 def test_the_oldest_image_of_a_set_decides(running, put):
     push(running, put("one", of_epoch("one", 2, 7)), only=True)
     running.provisioning.confirm(7)
-    running.runtime.persist(
-        (put("two", of_epoch("two", 1, 6)), put("three", of_epoch("three", 1, 9))), False, {}
-    )
+    paths = (put("two", of_epoch("two", 1, 6)), put("three", of_epoch("three", 1, 9)))
     with pytest.raises(HsxError) as refused:
-        running.runtime.activate()
+        running.runtime.persist(paths, False, {})
     assert refused.value.errno == EPERM
 
 
@@ -210,7 +207,7 @@ def test_a_trial_whose_app_faults_is_reverted_at_once(running, put):
     assert versions(running) == {"one": "1", "two": "1"}
     assert sources(running) == ["FRAM:A/one", "FRAM:A/two"]
     told = running.told("provisioning.rollback")[-1]
-    assert told == {"from": "B", "to": "A", "reason": "task faulted"}
+    assert told == {"from": "B", "to": "A", "reason": "task faulted", "phase": "FAILED"}
 
 
 def test_a_trial_that_is_never_confirmed_is_reverted_after_its_attempts(running, put):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from fakes import Misuse, machine
+from fakes.bxcan import BxCan, Fifo
 from fakes.canbus import Frame
 from fakes.sdcard import SDCard
 
@@ -15,31 +16,38 @@ __all__ = ["CAN", "SDCard"]
 
 _EBUSY = 16
 _ETIMEDOUT = 110
-_MAILBOXES = 3
-_FIFO_DEPTH = 3
 
 
-class _Fifo:
-    """Three frames and three interrupts, each of them off from when it fires until the next
-    `recv` (pending: until a `recv` that leaves the FIFO empty)."""
+class CAN(BxCan):
+    """bxCAN (fakes/bxcan.py) under the driver of MicroPython's STM32 port.
 
-    def __init__(self) -> None:
-        self.frames: list[tuple[Frame, int]] = []  # with the filter match index
-        self.callback: Callable[[CAN, int], None] | None = None
-        self.armed = {0: True, 1: True, 2: True}
-        self.lost = 0
+    Facts of `ports/stm32/pyb_can.c` and `can.c` (1.25.0) that it follows:
+    - The receive callback runs inside the interrupt, with the heap and the scheduler locked, and
+      its second argument is why: 0 a frame is there, 1 the FIFO has become full, 2 it overflowed.
+      A FIFO that is full and has overflowed calls once, with 2 (`can_rx_irq_handler`).
+    - Each of the three interrupts turns itself off when it fires. `recv` turns full and overflow
+      on again, and "a frame is there" only if it has left the FIFO empty (`pyb_can_recv`): a
+      callback that does not empty the FIFO is not called for its next frame.
+    - The interrupts of both FIFOs have one priority, IRQ_PRI_CAN; those of UART, SD and DMA come
+      before it (`irq.h`).
+    - `rxcallback` over another callback only exchanges it. After `deinit` and `init` interrupts
+      are off, so the callback must be set to None and set again (`pyb_can_rxcallback`).
+    - An overflow is told by the reason alone: no counter, and `recv` does not know of it.
+    - `recv(fifo, list)` needs no heap: it resizes the caller's memoryview in place. Its timeout,
+      5 s if not given, is waited for inside an interrupt too.
+    - `setfilter` with MASK16 does not look at the frame format: extended frames pass that begin
+      with the same bits. Remote frames pass unless `rtr` says otherwise.
+    - `send` takes the lowest empty mailbox, and its frames leave by identifier (TXFP is off). With
+      no timeout it returns as soon as a mailbox has the frame; three that are full are EBUSY.
+    - Bus-off: with `auto_restart` the controller comes back by itself, after 128 times 11
+      recessive bits (`sim_idle`). `restart()` waits in a loop for an idle bus. Error states never
+      call back; `state()` and `info()` tell them.
 
+    A list cannot have its memoryview shortened here as on the device: `recv` puts another one over
+    the same buffer into element 4, so code must take that element anew each time. An exception in
+    a callback, which the device prints before it drops the callback, comes out of the test.
 
-class CAN:
-    """bxCAN: two receive FIFOs of three frames, three transmit mailboxes, filter banks.
-
-    A frame that comes to a full FIFO replaces the newest one in it, as the port configures the
-    controller. Mailboxes leave in the order of their ids, not in that of the calls. Mask filters
-    do not look at the frame format: extended frames pass that begin with the same bits.
-    `recv` into a list cannot shorten the caller's memoryview as the device does: it puts another
-    one over the same buffer into element 4, so code must take that element anew each time.
-
-    Not modelled: bit timing, error counters, 32-bit filters, CAN FD, `send` with a timeout.
+    Not modelled: 32-bit filters, CAN FD, `send` with a timeout.
     """
 
     NORMAL: Final = 0
@@ -69,7 +77,8 @@ class CAN:
     ) -> None:
         if bus not in (1, 2, "YA", "YB"):
             raise ValueError(f"CAN({bus}) doesn't exist")
-        self.sim_state = self.STOPPED
+        super().__init__()
+        self._callbacks: list[Callable[[CAN, int], None] | None] = [None, None]
         self.init(mode, extframe, prescaler, sjw=sjw, bs1=bs1, bs2=bs2, auto_restart=auto_restart)
 
     def init(
@@ -99,9 +108,8 @@ class CAN:
         self._auto_restart = auto_restart
         self._banks = num_filter_banks
         self._filters: dict[int, tuple[int, int, list[tuple[int, int]]]] = {}
-        self._fifos = (_Fifo(), _Fifo())
-        self._mailboxes: list[Frame | None] = [None] * _MAILBOXES
-        self.sim_state = self.ERROR_ACTIVE
+        self._power_up()
+        self._state = self.ERROR_ACTIVE
 
     def deinit(self) -> None:
         self.sim_state = self.STOPPED
@@ -109,7 +117,7 @@ class CAN:
     def restart(self) -> None:
         if self.sim_state == self.STOPPED:
             raise ValueError
-        self.sim_state = self.ERROR_ACTIVE
+        self._wait_for_idle()
 
     def state(self) -> int:
         return self.sim_state
@@ -119,7 +127,7 @@ class CAN:
         values = [0] * 8 if list is None else list
         if len(values) < 8:
             raise ValueError
-        values[:8] = [0, 0, 0, 0, 0, 0, 0, 0]
+        values[:8] = [0, 0, *self._entered[2:], 0, 0, 0]
         values[5] = sum(frame is not None for frame in self._mailboxes)
         values[6] = len(self._fifos[0].frames)
         values[7] = len(self._fifos[1].frames)
@@ -160,13 +168,12 @@ class CAN:
         self._filters.pop(bank, None)
 
     def rxcallback(self, fifo: int, fun: "Callable[[CAN, int], None] | None", /) -> None:
-        queue = self._fifos[fifo]
-        first = queue.callback is None
-        queue.callback = fun
-        if first and fun is not None:
-            queue.armed = {0: not queue.frames, 1: True, 2: True}
-            if queue.frames:
-                fun(self, 0)
+        before, self._callbacks[fifo] = self._callbacks[fifo], fun
+        if fun is None:
+            self._fifos[fifo].interrupts(False, False)
+        elif before is None:
+            self._fifos[fifo].interrupts(True, True)
+            self._serve()
 
     def any(self, fifo: int, /) -> bool:
         self._check()
@@ -186,8 +193,8 @@ class CAN:
         if not queue.frames:
             raise OSError(_ETIMEDOUT, "no frame came")
         frame, match = queue.frames.pop(0)
-        queue.armed[1] = queue.armed[2] = True
-        queue.armed[0] = queue.armed[0] or not queue.frames
+        if self._callbacks[fifo] is not None:
+            queue.interrupts(True, queue.on_pending or not queue.frames)
         head = (frame.id, frame.extframe, frame.rtr, match)
         if list is None:
             return (*head, frame.data)
@@ -221,39 +228,31 @@ class CAN:
             raise OSError(_EBUSY, "no mailbox is free")
         self._mailboxes[self._mailboxes.index(None)] = Frame(id, payload, extframe, rtr)
 
-    def sim_transmit(self) -> Frame | None:
-        """The frame that wins the bus next leaves its mailbox; None if there is none to send."""
-        waiting = [frame for frame in self._mailboxes if frame is not None]
-        if not waiting or self.sim_state in (self.STOPPED, self.BUS_OFF):
-            return None
-        frame = min(waiting, key=lambda frame: frame.id << (0 if frame.extframe else 18))
-        self._mailboxes[self._mailboxes.index(frame)] = None
-        if self._mode in (self.LOOPBACK, self.SILENT_LOOPBACK):
-            self.sim_receive(frame)
-        return None if self._mode in (self.SILENT, self.SILENT_LOOPBACK) else frame
+    def sim_idle(self) -> None:
+        """The bus was idle for as long as a controller that is off it has to wait."""
+        if self.sim_state == self.BUS_OFF and self._auto_restart:
+            self.sim_state = self.ERROR_ACTIVE
 
-    def sim_receive(self, frame: Frame) -> None:
-        """A frame on the bus: through the filters into a FIFO, then the callback."""
-        if self.sim_state in (self.STOPPED, self.BUS_OFF):
-            return
-        found = self._match(frame)
-        if found is None:
-            return
-        fifo = self._fifos[found[0]]
-        if len(fifo.frames) == _FIFO_DEPTH:
-            fifo.frames[-1] = (frame, found[1])
-            fifo.lost += 1
-            reason = 2
-        else:
-            fifo.frames.append((frame, found[1]))
-            reason = 1 if len(fifo.frames) == _FIFO_DEPTH else 0
-        if fifo.callback is not None and fifo.armed[reason]:
-            fifo.armed[reason] = False
-            fifo.callback(self, reason)
+    def _looped(self) -> bool:
+        return self._mode in (self.LOOPBACK, self.SILENT_LOOPBACK)
 
-    def sim_lost(self, fifo: int) -> int:
-        """Frames that were overwritten in this FIFO before anybody read them."""
-        return self._fifos[fifo].lost
+    def _silent(self) -> bool:
+        return self._mode in (self.SILENT, self.SILENT_LOOPBACK)
+
+    def _interrupt(self, number: int, fifo: Fifo) -> None:
+        full, overrun = fifo.full, fifo.overrun
+        callback = self._callbacks[number]
+        assert callback is not None
+        if full:
+            fifo.on_full = fifo.full = False
+            if not overrun:
+                callback(self, 1)
+        if overrun:
+            fifo.on_overrun = fifo.overrun = False
+            callback(self, 2)
+        if not (full or overrun):
+            fifo.on_pending = False
+            callback(self, 0)
 
     def _match(self, frame: Frame) -> tuple[int, int] | None:
         """FIFO and filter match index of the first filter that takes the frame, lists first."""
@@ -267,7 +266,3 @@ class CAN:
                     found.setdefault(mode, (fifo, index[fifo]))
                 index[fifo] += 1
         return found.get(self.LIST16) or found.get(self.MASK16)
-
-    def _check(self) -> None:
-        if self.sim_state == self.STOPPED:
-            raise Misuse("the controller is used before init() or after deinit()")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import Misuse, Reset, machine, pyb
+from fakes import Misuse, Reset, machine, machine_can, pyb
 from fakes.canbus import Frame
 from fakes.clock import Clock
 from fakes.fram import Fram, Power, PowerCut
@@ -151,7 +151,7 @@ def class_body(tree: ast.Module, name: str) -> "list[ast.stmt]":
     return next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name).body
 
 
-@pytest.mark.parametrize("cls", [Pin, Timer, UART, I2C, SoftI2C])
+@pytest.mark.parametrize("cls", [Pin, Timer, UART, I2C, SoftI2C, machine_can.CAN])
 def test_machine_class_has_the_signatures_of_the_stub(cls: type) -> None:
     tree = stub("machine.pyi")
     assert owner_differences(cls, class_body(tree, cls.__name__), tree) == []
@@ -594,3 +594,181 @@ def test_loopback_receives_what_it_sends() -> None:
 def test_what_the_controller_would_take_in_silence_is_misuse(use: FunctionType) -> None:
     with pytest.raises(Misuse):
         use(a_controller())
+
+
+def test_interrupt_that_is_late_finds_all_frames() -> None:
+    can = a_controller()
+    can.sim_latency_us = 500
+    found: list[int] = []
+
+    def emptied(bus: CAN, reason: int) -> None:
+        while bus.any(0):
+            found.append(bus.recv(0)[0])
+
+    can.rxcallback(0, emptied)
+    for n in range(3):
+        assert found == []
+        can.sim_receive(Frame(n))
+        machine.sim_clock().sleep_us(200)
+    assert found == [0, 1, 2]
+
+
+def test_callback_that_leaves_a_full_fifo_alone_hears_of_its_frames_once_more() -> None:
+    can = a_controller()
+    reasons: list[int] = []
+    can.rxcallback(0, lambda bus, reason: reasons.append(reason))
+    with can.sim_irq_masked():
+        for n in range(3):
+            can.sim_receive(Frame(n))
+    assert reasons == [1, 0]
+
+
+@pytest.mark.parametrize(("frames", "reason"), [(1, 0), (2, 0), (3, 1), (4, 2), (9, 2)])
+def test_masked_interrupt_comes_once_with_the_worst_reason(frames: int, reason: int) -> None:
+    can = a_controller()
+    reasons: list[int] = []
+
+    def emptied(bus: CAN, why: int) -> None:
+        reasons.append(why)
+        while bus.any(0):
+            bus.recv(0)
+
+    can.rxcallback(0, emptied)
+    with can.sim_irq_masked():
+        for n in range(frames):
+            can.sim_receive(Frame(n))
+        assert reasons == []
+    assert reasons == [reason]
+    can.sim_receive(Frame(1))
+    assert reasons == [reason, 0]
+
+
+def test_callback_does_not_interrupt_that_of_the_other_fifo() -> None:
+    can = a_controller(params=(0x100, 0x7FF, 0x100, 0x7FF))
+    can.setfilter(1, CAN.MASK16, 1, (0x200, 0x7FF, 0x200, 0x7FF))
+    order: list[str] = []
+
+    def first(bus: CAN, reason: int) -> None:
+        order.append("begins")
+        bus.sim_receive(Frame(0x200))
+        order.append("ends")
+
+    can.rxcallback(0, first)
+    can.rxcallback(1, lambda bus, reason: order.append("other"))
+    can.sim_receive(Frame(0x100))
+    assert order == ["begins", "ends", "other"]
+
+
+def test_callback_stays_off_after_init_until_it_is_taken_away_and_set_again() -> None:
+    can = a_controller()
+    reasons: list[int] = []
+
+    def note(bus: CAN, reason: int) -> None:
+        reasons.append(reason)
+
+    can.rxcallback(0, note)
+    can.deinit()
+    can.init(CAN.NORMAL)
+    can.setfilter(0, CAN.MASK16, 0, _ALL)
+    can.rxcallback(0, note)
+    can.sim_receive(Frame(1))
+    assert reasons == []
+    can.rxcallback(0, None)
+    can.rxcallback(0, note)
+    assert reasons == [0]
+
+
+def test_controller_with_automatic_restart_returns_when_the_bus_was_idle() -> None:
+    for automatic in (False, True):
+        machine.sim_power_on()
+        can = CAN(1, CAN.NORMAL, auto_restart=automatic)
+        can.sim_state = CAN.BUS_OFF
+        can.sim_idle()
+        assert (can.state() == CAN.ERROR_ACTIVE) == automatic
+        assert can.info()[4] == 1
+
+
+@pytest.mark.parametrize("make", [a_controller, lambda: machine_can.CAN(1, 500_000)])
+def test_restart_on_a_bus_that_is_never_idle_is_misuse(make: Any) -> None:
+    can = make()
+    can.sim_stuck = True
+    with pytest.raises(Misuse):
+        can.restart()
+
+
+# ---- machine.CAN ------------------------------------------------------------------------------
+
+
+def a_newer_controller(filters: Any = None) -> machine_can.CAN:
+    """A machine.CAN with these filters, by default for everything."""
+    machine.sim_power_on()
+    can = machine_can.CAN(1, 500_000)
+    can.set_filters(filters)
+    return can
+
+
+def test_filters_go_to_the_fifos_in_turn_and_the_first_fifo_is_read_first() -> None:
+    can = a_newer_controller(((0x100, 0x7FF, 0), (0x200, 0x7FF, 0), (0x300, 0x7FF, 0)))
+    for ident in (0x200, 0x300, 0x100, 0x400):
+        can.sim_receive(Frame(ident))
+    assert [(can.recv() or [None])[0] for _ in range(4)] == [0x300, 0x100, 0x200, None]
+
+
+def test_filter_looks_at_the_frame_format() -> None:
+    can = a_newer_controller(((0x100, 0x7FF, 0),))
+    can.sim_receive(Frame(0x100, extframe=True))
+    can.sim_receive(Frame(0x100 << 18, extframe=True))
+    assert can.recv() is None
+
+
+def test_handler_is_called_for_frames_and_an_overflow_is_told_by_recv() -> None:
+    can = a_newer_controller()
+    called: list[int] = []
+    can.irq(lambda bus: called.append(1), can.IRQ_RX, True)
+    with can.sim_irq_masked():
+        for n in range(5):
+            can.sim_receive(Frame(n, b"x"))
+    assert called == [1]
+    got = [can.recv() for _ in range(3)]
+    assert [(frame or [])[0] for frame in got] == [0, 1, 4]
+    assert [(frame or [])[3] for frame in got] == [can.RECV_ERR_OVERRUN, 0, 0]
+    assert can.get_counters()[7] == 1
+
+
+def test_reception_into_a_list_uses_the_buffer_given_and_remote_frames_are_flagged() -> None:
+    can = a_newer_controller()
+    buf = bytearray(8)
+    slot: list[Any] = [0, memoryview(buf), 0, 0]
+    can.sim_receive(Frame(0x123, b"1234"))
+    can.sim_receive(Frame(0x124, b"12", rtr=True))
+    assert can.recv(slot) is slot
+    assert (slot[0], bytes(slot[1]), slot[2]) == (0x123, b"1234", 0)
+    can.recv(slot)
+    assert (slot[0], bytes(slot[1]), slot[2]) == (0x124, b"\0\0", can.FLAG_RTR)
+
+
+def test_second_frame_of_an_identifier_is_refused_while_the_first_waits() -> None:
+    can = a_newer_controller()
+    assert can.send(0x685, b"a") == 0
+    assert can.send(0x685, b"b") is None
+    assert can.send(0x685, b"b", can.FLAG_UNORDERED) == 1
+    assert can.send(0x600, b"c") == 2
+    assert can.send(0x601, b"d") is None
+    assert can.get_counters()[5] == 3
+    assert can.sim_transmit() == Frame(0x600, b"c")
+
+
+def test_restart_drops_what_waits() -> None:
+    can = a_newer_controller()
+    can.send(1, b"")
+    can.sim_state = can.STATE_BUS_OFF
+    can.restart()
+    assert (can.state(), can.sim_transmit()) == (can.STATE_ACTIVE, None)
+
+
+@pytest.mark.parametrize(
+    "filters", [((0x800, 0, 0),), ((0, 0x800, 0),), ((0, 0, 1),), [(0, 0, 0)] * 15]
+)
+def test_filter_that_the_controller_does_not_have_is_refused(filters: Any) -> None:
+    with pytest.raises(ValueError):
+        a_newer_controller(filters)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NATIVE = HERE.parent.parent / "firmware" / "native"
-CORE = ("cobs.c", "crc32.c", "float16.c", "loader.c", "task.c", "vm.c")
+CORE = ("cobs.c", "crc32.c", "float16.c", "frame_ring.c", "loader.c", "slcan.c", "task.c", "vm.c")
 HARNESSES = ("vm", "loader")
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
 SANITIZE = ("-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")

@@ -84,7 +84,7 @@ static outcome_t write_pieces(guarded_t *g, uint32_t pid, const uint8_t *image, 
 static outcome_t load(guarded_t *g, const uint8_t *image, size_t len, uint32_t stack,
                       uint32_t *seed, uint32_t *pid) {
     uint32_t before = hsx_free(&g->vm);
-    int got = hsx_load_begin(&g->vm);
+    int got = hsx_load_begin(&g->vm, 0);
     CHECK(got > 0);
     *pid = (uint32_t)got;
     outcome_t out = write_pieces(g, *pid, image, len, seed);
@@ -163,7 +163,7 @@ static void set_right(uint8_t *image, size_t len, uint32_t what) {
 // In pieces, to be aborted after `upto` bytes.
 static void abort_at(guarded_t *g, const uint8_t *image, size_t upto, uint32_t *seed) {
     uint32_t before = hsx_free(&g->vm);
-    int pid = hsx_load_begin(&g->vm);
+    int pid = hsx_load_begin(&g->vm, 0);
     CHECK(pid > 0);
     write_pieces(g, (uint32_t)pid, image, upto, seed);
     CHECK(hsx_load_abort(&g->vm, (uint32_t)pid) == 0);

@@ -3,11 +3,12 @@
 
     FUZZ_MINUTES   all of it together, 60
     FUZZ_SEED      for the same run again; without it each run is another
-    FUZZ_KEEP      1: what libFuzzer learned is put into corpus/, to be committed
+    FUZZ_KEEP      1: what was learned is put into corpus/, to be committed
 
-Prints a table, writes build/fuzz.json. A finding leaves its input in build/fuzz/findings, or the
-command that shows it again, and makes the exit status 1. What libFuzzer learned stays in
-build/fuzz/corpus and is where the next run begins.
+Two lanes run beside each other: the core in C, and the parsers in Python with an equal share each
+(20 of 60 minutes for each of three). Prints a table, writes build/fuzz.json. A finding leaves its
+input in build/fuzz/findings, or the command that shows it again, and makes the exit status 1. What
+was learned stays in build/fuzz/corpus and is where the next run begins.
 """
 
 import json
@@ -18,11 +19,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from fuzz import seeds
 from fuzz.build import CHECKED, FAST, FUZZER, HARNESSES, build
+from fuzz.search import TARGETS
+from link.can_cases import run_random
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUT = ROOT / "build" / "fuzz"
@@ -32,6 +36,7 @@ PROGRAMS = 50_000  # inputs of one call of the random driver
 EXAMPLES = 200  # of each property, in one call of pytest
 MODEL_PROGRAMS = 4_000  # of the model in Python, in one call
 MODEL_STATES = 100_000
+TRANSFERS = 100  # in one call
 
 
 class Count(NamedTuple):
@@ -176,10 +181,43 @@ def slow_model(seconds: float, seed: int) -> Count:
     return repeat(call, seconds)
 
 
-# Name, what it does, its share of the time.
-PARTS: "list[tuple[str, Part, float]]" = [
-    ("loader", libfuzzer("loader"), 0.25),
-    ("vm", libfuzzer("vm"), 0.25),
+def python(name: str) -> Part:
+    """Mutations through a parser in Python and what uses its result, led by the lines reached."""
+
+    def part(seconds: float, seed: int) -> Count:
+        command = [sys.executable, "-m", "fuzz.search", name, f"--seconds={seconds}"]
+        command += [f"--seed={seed}", f"--learned={OUT / 'corpus' / name}"]
+        command += [f"--findings={FINDINGS}"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment(), check=False
+        )
+        log = log_of(name, done.stdout + done.stderr)
+        if done.returncode not in (0, 1) or not done.stdout:
+            return Count(0, 0, f"see {log}")
+        said = json.loads(done.stdout)
+        return Count(said["executions"], 0, said["finding"])
+
+    return part
+
+
+def can_transfers(seconds: float, seed: int) -> Count:
+    """Transfers over CAN with faults of every kind: right, or a clear error and a retry."""
+
+    def call(number: int) -> Count:
+        try:
+            run_random((seed + number) * TRANSFERS, TRANSFERS)
+        except AssertionError as error:
+            log = log_of("can_transfers", str(error))
+            return Count(TRANSFERS, 0, f"{error.args[0]} of link.can_cases.run_random (see {log})")
+        return Count(TRANSFERS, 0, "")
+
+    return repeat(call, seconds)
+
+
+# Name, what it does, its share of the time of its lane.
+CORE: "list[tuple[str, Part, float]]" = [
+    ("loader", libfuzzer("loader"), 0.23),
+    ("vm", libfuzzer("vm"), 0.22),
     ("programs", random_inputs("programs", "programs", FAST), 0.12),
     (
         "programs_switch",
@@ -190,7 +228,9 @@ PARTS: "list[tuple[str, Part, float]]" = [
     ("states", random_inputs("states", "states", FAST), 0.05),
     ("slow_model", slow_model, 0.10),
     ("properties", properties, 0.15),
+    ("can_transfers", can_transfers, 0.05),
 ]
+PARSERS = [(name, python(name), 1 / len(TARGETS)) for name in TARGETS]
 
 
 def main() -> int:
@@ -200,27 +240,35 @@ def main() -> int:
     print(f"{minutes:g} minutes in all, FUZZ_SEED={seed}")
     print(f"{'harness':<18}{'executions':>14}{'instructions':>16}{'seconds':>10}  finding")
     record: dict = {"minutes": minutes, "seed": seed, "harness": {}}
-    for name, part, share in PARTS:
-        begin = time.monotonic()
-        count = part(minutes * 60 * share, seed)
-        seconds = time.monotonic() - begin
-        steps = f"{count.steps:,}" if count.steps else "-"
-        finding = count.finding or "none"
-        print(
-            f"{name:<18}{count.executions:>14,}{steps:>16}{seconds:>10.0f}  {finding}", flush=True
-        )
-        record["harness"][name] = {
-            "executions": count.executions,
-            "steps": count.steps,
-            "seconds": round(seconds, 1),
-            "finding": count.finding,
-        }
+
+    def lane(parts: "list[tuple[str, Part, float]]") -> None:
+        for name, part, share in parts:
+            begin = time.monotonic()
+            count = part(minutes * 60 * share, seed)
+            seconds = time.monotonic() - begin
+            steps = f"{count.steps:,}" if count.steps else "-"
+            finding = count.finding or "none"
+            print(
+                f"{name:<18}{count.executions:>14,}{steps:>16}{seconds:>10.0f}  {finding}",
+                flush=True,
+            )
+            record["harness"][name] = {
+                "executions": count.executions,
+                "steps": count.steps,
+                "seconds": round(seconds, 1),
+                "finding": count.finding,
+            }
+
+    with ThreadPoolExecutor() as lanes:
+        list(lanes.map(lane, (CORE, PARSERS)))
     record["executions"] = sum(part["executions"] for part in record["harness"].values())
     record["findings"] = sum(1 for part in record["harness"].values() if part["finding"])
     (ROOT / "build" / "fuzz.json").write_text(json.dumps(record, indent=1) + "\n")
     if os.environ.get("FUZZ_KEEP") == "1":
         for harness in HARNESSES:
             keep_learned(harness)
+        for name in TARGETS:
+            print(f"{name}: {seeds.keep(name, OUT / 'corpus' / name)} inputs kept")
     print(f"{record['executions']:,} executions, {record['findings']} findings: build/fuzz.json")
     return 1 if record["findings"] else 0
 

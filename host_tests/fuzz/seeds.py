@@ -3,6 +3,7 @@
 what long runs have learned, of which corpus/ keeps the smallest part that reaches as far.
 """
 
+import importlib
 import os
 import struct
 import zipfile
@@ -42,6 +43,16 @@ def vm_inputs() -> "dict[str, bytes]":
         settings = bytes([AS_THEY_ARE, number % 8, 0, 64, 64, 16 + number, 0, number])
         inputs[name] = settings + code
     return inputs
+
+
+def of_python(name: str) -> "list[bytes]":
+    """What a search in Python begins with: its seeds, what was learned, what once went wrong."""
+    found = importlib.import_module(f"fuzz.fuzz_{name}").seeds()
+    if archive(name).exists():
+        with zipfile.ZipFile(archive(name)) as kept:
+            found += [kept.read(entry) for entry in kept.namelist()]
+    folder = HERE / "regressions" / name
+    return found + [path.read_bytes() for path in sorted(folder.glob("*"))]
 
 
 def archive(harness: str) -> Path:

@@ -15,11 +15,11 @@ SHA = "00ff" * 16
 
 
 def from_toml(text: str) -> list:
-    return parse_manifest("schema = 1\n" + text, True)
+    return parse_manifest("schema = 1\n" + text, True).entries
 
 
 def from_json(*images, **more) -> list:
-    return parse_manifest(json.dumps({"schema": 1, "image": list(images), **more}), False)
+    return parse_manifest(json.dumps({"schema": 1, "image": list(images), **more}), False).entries
 
 
 def both(**fields) -> dict:
@@ -42,6 +42,9 @@ def test_an_image_needs_a_file_and_has_defaults_for_the_rest():
         "priority": 10,
         "quantum": 1000,
         "stack": 0,
+        "heap": 0,
+        "grants": 0,
+        "wishes": None,
     }
 
 
@@ -188,13 +191,13 @@ def test_broken_toml_is_refused_with_its_line():
 def test_text_and_bytes_are_taken_and_a_byte_order_mark_is_skipped(form):
     text = 'schema = 1\r\n[[image]]\r\nfile = "ä"\r\n'
     for start in ("", "\ufeff"):
-        assert parse_manifest(form(start + text), True)[0].file == "ä"
-        assert parse_manifest(form(start + '{"schema": 1}'), False) == []
+        assert parse_manifest(form(start + text), True).entries[0].file == "ä"
+        assert parse_manifest(form(start + '{"schema": 1}'), False).entries == []
 
 
 def test_a_manifest_has_a_largest_size():
     text = "schema = 1\n#"
-    assert parse_manifest(text + "x" * (MANIFEST_MAX - len(text)), True) == []
+    assert parse_manifest(text + "x" * (MANIFEST_MAX - len(text)), True).entries == []
     error = refused(parse_manifest, text + "x" * (MANIFEST_MAX - len(text) + 1), True)
     assert (error.errno, error.detail) == (EBADMSG, "manifest is larger than 8 KiB")
 
@@ -231,7 +234,7 @@ PIECES = [
 @given(st.lists(st.sampled_from(PIECES), max_size=10).map("".join) | st.binary(), st.booleans())
 def test_any_text_is_a_list_of_images_or_an_error(text, is_toml):
     try:
-        entries = parse_manifest(text, is_toml)
+        entries = parse_manifest(text, is_toml).entries
     except HsxError as error:
         assert (error.errno, error.where) == (EBADMSG, "begin")
     else:

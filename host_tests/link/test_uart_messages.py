@@ -93,7 +93,7 @@ def test_events_come_in_order_beside_a_transfer():
     while ends.master.phase != IDLE:
         ends.line.step()
         event = bytes([len(told)]) * 50
-        if len(told) < 20 and ends.line.node.send_event(event):
+        if len(told) < 20 and ends.line.node.tell(event):
             told.append(event)
     ends.line.run(lambda: len(ends.master.events) == len(told))
     assert len(told) == 20 and ends.master.events == told
@@ -102,12 +102,12 @@ def test_events_come_in_order_beside_a_transfer():
 
 def test_an_event_that_cannot_be_sent_now_is_the_callers_to_keep():
     node = Ends().line.node
-    assert node.send_event(b"e" * 255)
-    assert not node.send_event(b"f")
+    assert node.tell(b"e" * 255)
+    assert not node.tell(b"f")
     node.sent(10)
-    assert not node.send_event(b"f")
+    assert not node.tell(b"f")
     node.sent(len(node.output()))
-    assert node.output() is None and node.send_event(b"f")
+    assert node.output() is None and node.tell(b"f")
 
 
 @pytest.mark.parametrize("step", [1, 3, 64])
@@ -128,7 +128,7 @@ def test_a_node_hears_nothing_of_what_it_says_itself():
     """A line that gives everything back: a cable that is shorted, or half duplex."""
     ends = Ends(StrictSink())
     node = ends.line.node
-    node.send_event(b"hello")
+    node.tell(b"hello")
     out = bytes(node.output())
     node.sent(len(out))
     node.receive(out, len(out), 0)

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hsxvm
 from builders import SPIN, an_image
@@ -20,15 +22,15 @@ HEADER = (NATIVE / "hsxvm.h").read_text()
 NUMBERS = dict(re.findall(r"^([A-Z_]+): int  # (\d+)", STUB_TEXT, re.MULTILINE))
 
 
-def stub_class() -> ast.ClassDef:
-    return next(node for node in STUB.body if isinstance(node, ast.ClassDef))
+CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
+METHODS = [(name, method.name) for name in CLASSES for method in CLASSES[name].body]
 
 
 def test_the_names_are_those_of_the_stub():
     names = {node.target.id for node in STUB.body if isinstance(node, ast.AnnAssign)}
     assert set(NUMBERS) == names
     functions = {node.name for node in STUB.body if isinstance(node, ast.FunctionDef)}
-    assert set(hsxvm.__all__) == names | functions | {"VM"}
+    assert set(hsxvm.__all__) == names | functions | set(CLASSES)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -43,10 +45,10 @@ def test_a_constant_has_the_number_of_the_header(name):
     assert int(in_c[1]) == int(NUMBERS[name])
 
 
-@pytest.mark.parametrize("method", [node.name for node in stub_class().body[1:]])
-def test_a_method_has_the_parameters_of_the_stub(method):
-    node = next(node for node in stub_class().body[1:] if node.name == method)
-    parameters = inspect.signature(getattr(hsxvm.VM, method)).parameters
+@pytest.mark.parametrize(("name", "method"), METHODS)
+def test_a_method_has_the_parameters_of_the_stub(name, method):
+    node = next(node for node in CLASSES[name].body if node.name == method)
+    parameters = inspect.signature(vars(getattr(hsxvm, name))[method]).parameters
     assert list(parameters) == [arg.arg for arg in node.args.args]
     defaults = [p.default for p in parameters.values() if p.default is not p.empty]
     assert defaults == [ast.literal_eval(default) for default in node.args.defaults]
@@ -59,9 +61,10 @@ def test_a_function_has_the_parameters_of_the_stub():
             assert list(parameters) == [arg.arg for arg in node.args.args]
 
 
-def test_there_are_no_other_methods():
-    public = {name for name in vars(hsxvm.VM) if name[0] != "_"}
-    assert public == {node.name for node in stub_class().body[1:]} - {"__init__"}
+@pytest.mark.parametrize("name", CLASSES)
+def test_there_are_no_other_methods(name):
+    public = {method for method in vars(getattr(hsxvm, name)) if method[0] != "_"}
+    assert public == {node.name for node in CLASSES[name].body} - {"__init__"}
 
 
 def test_the_rules_of_the_core_are_those_of_the_package():
@@ -121,3 +124,16 @@ def test_named_arguments_work_where_there_are_defaults():
     vm.load_write(pid, an_image(SPIN))
     vm.load_end(pid, stack=128)
     assert vm.get(pid, hsxvm.STACK_LIMIT) == 0xFFFC - 128
+
+
+@given(st.binary(max_size=20), st.integers(-2, 22), st.binary(max_size=8))
+def test_bytes_are_placed_where_they_fit_and_nowhere_else(before, at, data):
+    buf = bytearray(before)
+    if 0 <= at <= len(before) - len(data):
+        hsxvm.place(memoryview(buf), at, data)
+        assert buf == before[:at] + data + before[at + len(data) :]
+    else:
+        with pytest.raises(OSError) as error:
+            hsxvm.place(buf, at, data)
+        assert error.value.errno == errors.EINVAL
+        assert buf == before

@@ -359,3 +359,61 @@ def test_what_loads_also_runs_and_stays_inside_its_memory(
     vm.unload(pid)
     assert vm.free() == POOL
     assert memory[:64] == memory[-64:] == b"\x5a" * 64
+
+
+# ---- heap -------------------------------------------------------------------------------------
+
+
+def streamed(vm: n.VM, image: bytes) -> int:
+    """The PID of an image whose bytes are in."""
+    pid = vm.load_begin()
+    vm.load_write(pid, image)
+    return pid
+
+
+@pytest.mark.requirement("P-29")
+@pytest.mark.parametrize("rodata", [b"", b"abc", bytes(range(64))])
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 500])
+def test_a_heap_is_zeroed_memory_behind_the_data_wherever_the_arena_has_to_go(
+    rodata, before, size
+):
+    vm = n.VM(bytearray(b"\xa5" * POOL), 4)
+    image = build(struct.pack(">2I", 0x21000000, 0), rodata=rodata, bss_size=5)
+    first = streamed(vm, image)
+    if before:  # another arena right behind it: it must move
+        vm.load_end(streamed(vm, image))
+    vm.load_heap(first, size)
+    vm.load_end(first)
+    whole = (len(rodata) + 5 + 3 & ~3) + (size + 3 & ~3)
+    found = bytearray(whole + 8)
+    assert vm.read(first, 0x4000, found) == whole
+    assert bytes(found[:whole]) == rodata + bytes(whole - len(rodata))
+    assert vm.clock(first, 10) == n.OK  # the code came along
+    vm.unload(first)
+
+
+@pytest.mark.requirement("P-29", "P-28")
+@pytest.mark.parametrize("size", [POOL, 0xBFFC, 0xFFFFFFFF])
+def test_a_heap_that_does_not_fit_refuses_the_load_and_gives_all_back(size):
+    vm = n.VM(bytearray(POOL), 2)
+    pid = streamed(vm, build(bytes(8), bss_size=8))
+    with pytest.raises(OSError) as refused:
+        vm.load_heap(pid, size)
+    assert refused.value.errno == errors.ENOSPC
+    assert (vm.state(pid), vm.free()) == (n.FAILED, POOL)
+
+
+def test_a_heap_before_the_header_is_in_is_busy_and_changes_nothing():
+    vm = n.VM(bytearray(POOL), 2)
+    image = build(bytes(8))
+    pid = vm.load_begin()
+    vm.load_write(pid, image[:31])
+    with pytest.raises(OSError) as refused:
+        vm.load_heap(pid, 8)
+    assert refused.value.errno == errors.EBUSY
+    vm.load_write(pid, image[31:])
+    vm.load_end(pid)
+    with pytest.raises(OSError) as refused:
+        vm.load_heap(pid, 8)
+    assert refused.value.errno == errors.EBUSY

@@ -5,7 +5,7 @@ import pytest
 
 from builders import RET, SPIN, Bench, an_image, ldi
 from hsx import native
-from hsx.errors import EBADMSG, EBUSY, EEXIST, ENOSPC, HsxError
+from hsx.errors import EBADMSG, EBUSY, EEXIST, EINVAL, ENOSPC, HsxError
 from hsx.image.build import info_section, value_section
 from hsx.image.metadata import Info, Value
 
@@ -90,41 +90,73 @@ def test_a_stack_that_the_pool_does_not_have_is_refused_and_leaves_nothing():
     assert bench.state() == bench.idle
 
 
-def test_who_admits_is_asked_before_the_core_sees_a_byte_and_when_all_is_checked():
-    bench = Bench()
-    asked = []
-    loading = begin(
-        bench, admit=lambda header, metadata: asked.append((header.code_len, metadata))
-    )
-    image = with_info(700)
-    for at in range(96):
-        assert asked == []
-        loading.write(memoryview(image)[at : at + 1])
-    assert asked == [(4, None)]
-    loading.write(memoryview(image)[96:])
-    loading.end()
-    (code_len, metadata) = asked[1]
-    assert code_len == 4
-    assert metadata.sections[0][0] == 0x10
-    assert len(asked) == 2
+class Watcher:
+    """An admission that notes what it is told, and refuses at one of the calls."""
 
+    def __init__(self, refuses: str = "") -> None:
+        self.told = []
+        self.seen = b""
+        self._refuses = refuses
 
-@pytest.mark.parametrize("first", [True, False])
-def test_what_is_not_admitted_leaves_nothing(first):
-    def admit(header, metadata):
-        if first or metadata is not None:
+    def _note(self, call: str, what: object) -> None:
+        self.told.append((call, what))
+        if call == self._refuses:
             raise HsxError(EEXIST, "verify", "not you")
 
+    def begin(self, header, head) -> None:
+        self.seen += bytes(head)
+        self._note("begin", header.code_len)
+
+    def update(self, offset, view, hole) -> None:
+        assert offset == len(self.seen)
+        self.seen += bytes(view)
+
+    def memory(self, header, stack, heap) -> None:
+        self._note("memory", (stack, heap))
+
+    def end(self, metadata) -> None:
+        self._note("end", [section[0] for section in metadata.sections])
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 96, 100, 1000])
+def test_who_admits_sees_every_byte_and_is_asked_before_each_thing_is_taken(chunk):
     bench = Bench()
-    loading = begin(bench, admit=admit)
+    watcher = Watcher()
+    loading = begin(bench, admission=watcher)
+    image = with_info(700)
+    for at in range(0, len(image), chunk):
+        loading.write(memoryview(image)[at : at + chunk])
+        assert bool(watcher.told) == (at + chunk >= 96)
+    assert watcher.seen == image
+    loading.end()
+    assert watcher.told == [("begin", 4), ("memory", (700, 0)), ("end", [0x10])]
+
+
+@pytest.mark.parametrize("call", ["begin", "memory", "end"])
+def test_what_is_not_admitted_leaves_nothing(call):
+    bench = Bench()
+    loading = begin(bench, admission=Watcher(call))
     free = bench.vm.free()
-    if first:
+    if call == "begin":
         with pytest.raises(HsxError):
             loading.write(memoryview(with_a_value())[:96])
         assert bench.vm.free() == free  # the core took nothing for it
     else:
         assert refusal(loading, with_a_value()).detail == "not you"
     assert bench.state() == bench.idle
+
+
+def test_the_wanted_pid_is_given_or_refused():
+    bench = Bench()
+    loading = begin(bench, pid=3)
+    assert loading.pid == 3
+    with pytest.raises(HsxError) as refused:
+        begin(bench, pid=3)
+    assert refused.value.errno == EBUSY
+    assert begin(bench).pid == 1
+    with pytest.raises(HsxError) as refused:
+        begin(bench, pid=9)
+    assert refused.value.errno == EINVAL
 
 
 @pytest.mark.requirement("P-13", "P-46d")
@@ -220,3 +252,12 @@ def test_a_source_that_fails_in_the_middle_leaves_nothing():
         bench.node.load("test", readinto, memoryview(bytearray(128)))
     assert failed.value.errno == 5
     assert bench.state() == bench.idle
+
+
+@pytest.mark.requirement("P-29")
+@pytest.mark.parametrize(("hint", "option", "given"), [(80, 0, 80), (80, 40, 40), (0, 40, 40)])
+def test_a_heap_is_what_the_caller_says_or_else_the_image(hint, option, given):
+    bench = Bench()
+    image = an_image(SPIN, sections=(info_section(Info("1", 0, 0, 0, hint)),))
+    pid = bench.load(image, heap=option)
+    assert bench.vm.read(pid, 0x4000, bytearray(200)) == given

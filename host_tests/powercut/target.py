@@ -29,7 +29,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from builders import SLEEP, SPIN, ldi32, words
-from hsx.image.build import build
+from hsx.image.build import build, info_section
+from hsx.image.metadata import Info
 from hsx.store.layout import COPY, layout_of
 from hsx.store.store import BANK_NAMES, Store
 from hsxctl import fat_image
@@ -49,10 +50,12 @@ _TICKS_PER_SECOND = 25_000_000
 _BOOT_DONE = re.compile(r"\[ *([0-9.]+)\] .*boot .*state=over")
 
 
-def _app(name: str, size: int) -> bytes:
+def _app(name: str, size: int, epoch: int = 0) -> bytes:
     """An image that sleeps, with `size` bytes of data that differ from app to app."""
     data = random.Random(name).randbytes(size)
-    return build(words(*ldi32(0, 600_000), SLEEP, SPIN), rodata=data, name=name, flags=2)
+    code = words(*ldi32(0, 600_000), SLEEP, SPIN)
+    sections = (info_section(Info("", epoch, 0, 0, 0)),) if epoch else ()
+    return build(code, rodata=data, name=name, flags=2, sections=sections)
 
 
 _APPS = {
@@ -63,15 +66,14 @@ _APPS = {
         ("valve", 400),
         ("lamp", 40),
         ("motor", 350),
-        ("fan", 120),
     )
 }
-# Epoch 0 is what a node gives to what it is told to keep at the REPL.
+_APPS.update((name, _app(name, 120, 2)) for name in ("fan", "horn"))
 for _name, _epoch, _apps in (
     ("first", 0, ("pump", "shared")),
     ("second", 0, ("valve", "shared", "lamp")),
     ("third", 0, ("motor",)),
-    ("newer", 2, ("fan", "shared")),
+    ("newer", 2, ("fan", "horn")),
 ):
     SETS[_name] = (_epoch, [_APPS[app] for app in _apps])
     NAMES[_name] = list(_apps)

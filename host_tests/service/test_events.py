@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from builders import Clock
 from hsx.errors import EINVAL, ENOENT, HsxError
-from hsx.link.messages import MAX_EVENT
+from hsx.link.wire import MAX_EVENT, unpack_event
 from hsx.service.events import Events
 
 
@@ -24,7 +24,7 @@ def test_sequence_numbers_rise_by_one_and_times_are_the_clocks():
 
 @given(st.lists(st.integers(0, 240), max_size=80), st.integers(MAX_EVENT, 700))
 def test_the_log_keeps_the_newest_that_fit(sizes, room):
-    """One field of text of each size; sizes beyond 111 are cut, as `link.messages` says."""
+    """One field of text of each size; sizes beyond 111 are cut, as `link.wire` says."""
     events = Events(Clock(), room)
     for n, size in enumerate(sizes):
         events.emit("task", n, {"detail": "x" * size})
@@ -38,7 +38,9 @@ def test_the_log_keeps_the_newest_that_fit(sizes, room):
     assert len(held) == fitting
     for event in held:
         assert event[4] == {"detail": "x" * min(sizes[event[0] - 1], 111)}
-        assert events.read(event[0]) == event
+        buf = memoryview(bytearray(MAX_EVENT))
+        size = events.copy(event[0], buf)
+        assert (event[0], *unpack_event(buf[:size])) == event
     assert events.since(events.seq) == []
 
 
@@ -60,10 +62,17 @@ def emit(events: Events, count: int) -> None:
         events.emit("task", 1, {"state": "ready"})
 
 
+def next_event(reader) -> tuple | None:
+    """The next event that a reader gets, with its seq."""
+    buf = memoryview(bytearray(MAX_EVENT))
+    size = reader.next(buf)
+    return (reader.sent, *unpack_event(buf[:size])) if size else None
+
+
 def taken(reader) -> list[int]:
     found = []
     while True:
-        event = reader.next()
+        event = next_event(reader)
         if event is None:
             return found
         found.append(event[0])
@@ -98,7 +107,7 @@ def test_what_was_never_sent_can_not_be_acknowledged():
     events = Events(Clock())
     reader = events.subscribe()
     emit(events, 3)
-    reader.next()
+    next_event(reader)
     with pytest.raises(HsxError) as refused:
         reader.ack(2)
     assert refused.value.errno == EINVAL
@@ -129,7 +138,7 @@ def test_no_event_is_missed_untold_and_numbers_only_rise(steps, window):
         if step == "emit":
             emit(events, 3)
         elif step == "read":
-            event = reader.next()
+            event = next_event(reader)
             if event is None:
                 assert reader.stalled or reader.sent == events.seq
             elif event[4].get("reason") == "event_dropped":

@@ -10,7 +10,7 @@ from hsx.errors import EBADMSG, ENOTSUP, HsxError
 from hsx.image.build import info_section
 from hsx.image.metadata import Info
 from hsx.image.verify import verify
-from hsx.service import policy
+from hsx.service.policy import Policy
 
 ABI = 0x10000  # of the node
 HAS = 0x01 | 0x02 | 0x08 | 0x10  # of a Bench
@@ -19,7 +19,10 @@ HAS = 0x01 | 0x02 | 0x08 | 0x10  # of a Bench
 def judge(image: bytes, version: str = "", header_only: bool = False) -> HsxError | None:
     header, metadata, _ = verify(io.BytesIO(image).readinto, bytearray(64))
     try:
-        policy.admit(Bench().node.svc, header, None if header_only else metadata, version)
+        admission = Policy(Bench().node.svc).admission(version)
+        admission.begin(header, bytearray(96))
+        if not header_only:
+            admission.end(metadata)
     except HsxError as error:
         return error
     return None

@@ -5,6 +5,8 @@ import pytest
 
 from builders import RET, Bench, an_image
 from hsx.service.events import Events
+from hsx.service.loads import Loads
+from hsx.service.policy import Policy
 from hsx.service.session import PROGRESS_MS, Session
 
 
@@ -12,23 +14,30 @@ class Rig(Bench):
     def __init__(self, **options) -> None:
         super().__init__(**options)
         self.log = Events(self.clock)
+        self.loads = Loads(self.node, self.log, self.clock, Policy(self.node.svc))
 
-    def session(self, data: bytes, total: int | None = None, readinto=None) -> Session:
-        return Session(
-            self.node,
-            self.log,
-            self.clock,
-            readinto or io.BytesIO(data).readinto,
-            memoryview(bytearray(32)),
-            "SD:app.hxe",
-            len(data) if total is None else total,
-        )
+    def session(self, data: bytes, total: int | None = None, readinto=None) -> "Pulled":
+        session = self.loads.begin("SD:app.hxe", len(data) if total is None else total)
+        return Pulled(session, readinto or io.BytesIO(data).readinto)
 
     def told(self) -> list[str]:
         return [event[2] for event in self.log.since(0)]
 
 
-def finish(session: Session) -> None:
+class Pulled:
+    """A session and where its bytes come from."""
+
+    def __init__(self, session: Session, readinto) -> None:
+        self.session = session
+        self.abort = session.abort
+        self._readinto = readinto
+        self._buf = memoryview(bytearray(32))
+
+    def step(self) -> bool:
+        return self.session.step(self._readinto, self._buf)
+
+
+def finish(session: Pulled) -> None:
     while session.step():
         pass
 

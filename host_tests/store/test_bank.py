@@ -24,9 +24,9 @@ def buffer() -> memoryview:
 def written(parts: list[bytes], part: Medium | None = None) -> tuple[Medium, BankWriter]:
     part = part or Medium(bytearray(b"\xff" * SIZE))
     writer = BankWriter(part, entries(parts), buffer())
-    writer.write_directory()
+    writer.begin()
     for index, data in enumerate(parts):
-        writer.write(index, 0, memoryview(data))
+        writer.put(writer.place(index, 0, len(data)), memoryview(data))
     return part, writer
 
 
@@ -185,7 +185,7 @@ def test_the_epoch_of_a_set_is_the_lowest_of_its_images():
     images = [an_image(f"a{n}", b"data", epoch=epoch) for n, epoch in enumerate((7, 3, 5))]
     part = Medium(bytearray(SIZE))
     writer = BankWriter(part, images, buffer())
-    writer.write_directory()
+    writer.begin()
     assert opened(part, writer.digest).epoch == 3
 
 
@@ -212,7 +212,7 @@ def test_an_image_is_found_by_its_bytes_and_not_by_its_name():
 @pytest.mark.parametrize("index", [-1, 2])
 def test_an_image_that_is_not_there_is_einval(index):
     part, writer = written(ONE)
-    for call in (lambda: opened(part).image(index), lambda: writer.write(index, 0, buffer())):
+    for call in (lambda: opened(part).image(index), lambda: writer.place(index, 0, 1)):
         with pytest.raises(HsxError) as caught:
             call()
         assert errno(caught) == EINVAL
@@ -225,7 +225,7 @@ def test_bytes_beyond_the_image_are_enospc_and_reach_nothing(offset, count):
     part, writer = written(ONE)
     before = bytes(part.memory)
     with pytest.raises(HsxError) as caught:
-        writer.write(0, offset, memoryview(bytes(count)))
+        writer.place(0, offset, count)
     assert errno(caught) == ENOSPC
     assert part.memory == before
 
@@ -243,7 +243,7 @@ def test_only_what_differs_within_a_chunk_is_written():
     changed[40] ^= 1
     changed[50] ^= 1
     before = part.written
-    writer.write(0, 0, memoryview(changed))
+    writer.put(writer.place(0, 0, len(changed)), memoryview(changed))
     assert part.written - before == 11
 
 

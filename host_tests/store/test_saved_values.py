@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hsx.errors import EINVAL, EIO, ENODEV, ENOSPC, HsxError
+from hsx.errors import EINVAL, ENODEV, ENOSPC, HsxError
 from hsx.store.record import seal
 from hsx.store.saved_values import SLOT
 from powercut.medium import Medium
@@ -369,7 +369,20 @@ def test_a_save_that_fails_is_told_and_tried_again_after_a_second():
     bench.store.values.change(1, 0x1111, 0, 10)
     bench.part.fail_at = bench.part.accesses + 1  # the write behind the look
     assert not bench.store.poll(10)
-    assert bench.events == [("warning", {"errno": EIO, "detail": "store write failed"})]
+    assert bench.events == [("warning", {"code": "EIO", "detail": "store write failed"})]
     assert not bench.store.poll(1009)
     assert bench.store.poll(1010)
     assert bench.store.values.restore(1) == 0x1111
+
+
+@pytest.mark.requirement("P-93")
+def test_occupancy_counts_each_key_once_and_after_a_new_start_too():
+    store = Bench().store
+    places = store.layout.values
+    for key in (1, 2, 1):
+        store.values.save(key, key)
+    store.values.change(3, 7, 0, 1000)
+    store.values.change(2, 7, 0, 1000)
+    assert store.values.occupancy() == 100 * 3 // places
+    assert store.open()
+    assert store.values.occupancy() == 100 * 2 // places

@@ -355,7 +355,11 @@ def test_a_good_read_back_is_not_done_twice():
 def test_the_epoch_of_a_set_is_the_lowest():
     bench = Bench()
     images = [an_image(f"a{n}", b"x", epoch=epoch) for n, epoch in enumerate((4, 2, 9))]
-    assert bench.commit.stage(images).epoch == 2
+    staging = bench.commit.stage(images)
+    for index in range(3):
+        staging.write(index, 0, memoryview(b"x"))
+    finish(staging.end())
+    assert staging.epoch == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 """The emulator as the host's tools see it: starting, console, power cut, clear errors."""
 
 import os
+import socket
 
 import pytest
 
@@ -78,6 +79,38 @@ def test_typing_on_the_console_reaches_the_node(node, repl):
         assert repl.end()[0].strip() == "b'hello'"
     finally:
         os.close(handle)
+
+
+ECHO = """
+import board
+for line in (board.uart(), board.slcan()):
+  while not line.any():
+    pass
+  line.write(bytes([line.read(1)[0] + 1]))
+"""
+
+
+def test_the_two_links_are_ptys_of_their_own(node, repl):
+    repl.begin(ECHO)
+    for path, byte in ((node.uart2, b"a"), (node.uart3, b"x")):
+        with open(path, "r+b", buffering=0) as port:
+            port.write(byte)
+            assert port.read(1) == bytes([byte[0] + 1])
+    repl.end()
+
+
+def test_the_two_links_can_be_sockets(power_up, connect):
+    pairs = {name: socket.socketpair() for name in ("uart2", "uart3")}
+    node = power_up(**{name: theirs for name, (_, theirs) in pairs.items()})
+    assert (node.uart2, node.uart3) == ("", "")
+    repl = connect(node)
+    repl.begin(ECHO)
+    for ours, _ in pairs.values():
+        with ours:
+            ours.settimeout(20)
+            ours.sendall(b"m")
+            assert ours.recv(1) == b"n"
+    repl.end()
 
 
 def test_console_that_nobody_reads_does_not_hold_the_node_up(node, repl):

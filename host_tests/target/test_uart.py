@@ -72,7 +72,7 @@ def serve(sink, count):
             time.sleep_ms(min(wait, 2))
     for _ in range(50):  # the answer goes out
         runner.poll(ticks.wrap(time.ticks_ms()))
-    engine.send_event(b"bye")
+    engine.tell(b"bye")
     while runner.poll(0) == 0:
         pass
     print(runner.stats())

@@ -215,7 +215,7 @@ def test_requests_and_events_through_pyserial(board):
         link.hello()
         assert link.request(bytes(500)) == bytes(500)
         with board._lock:
-            assert board.engine.send_event(b"something happened")
+            assert board.engine.tell(b"something happened")
         assert link.events(0.2) == [b"something happened"]
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""`make bench`: how fast the VM is, how much the store writes, and what links make of their line,
-into build/bench.json.
+"""`make bench`: how fast the VM is, how much the store writes and how well the links use the
+wire, into build/bench.json.
 
 On the M4 instructions are counted, in the firmware that ships; on the host it is a race within
-one run. The store's bytes are counted at the medium, those of links on the line. `--diff` shows
-the change against the run before; `--programs` what each program costs.
+one run. The store's bytes are counted at the medium, what goes over a link in bits of a modelled
+wire. `--diff` shows the change against the run before; `--programs` what each program costs.
 """
 
 import argparse
 from pathlib import Path
 
-from measure import host, node, record, store, uart, uart_node, uart_peers
+from measure import can, host, node, record, store, uart, uart_node, uart_peers
 
 RESULT = Path("build/bench.json")
 FOLDER = Path("build/measure")
@@ -21,6 +21,10 @@ TARGETS: record.Targets = {
     "vm.host_vs_plain": (">=", 1.0),
     "store.write_amplification": ("<=", 1.05),
     "store.ram_high_water": ("<=", 4096),
+    "can.share_1": (">=", 0.965),
+    "can.share_1_loss1pct": (">=", 0.935),
+    "can.ratio_10": ("<=", 1.02),
+    "can.ratio_50": ("<=", 1.17),
     "uart.eff_0ms": (">=", 0.98),
     "uart.eff_5ms": (">=", 0.98),
     "uart.eff_5ms_512": (">=", 0.97),
@@ -43,6 +47,7 @@ def main() -> None:
         figures.update(uart_node.count(target))
     figures.update(host.time(FOLDER))
     figures.update(store.count())
+    figures.update(can.count())
     figures["store.ram_high_water"] = store.ram_high_water(options.firmware, FOLDER)
     figures.update(uart.count())
     figures.update(uart_peers.count(uart.PAYLOAD))

@@ -14,7 +14,7 @@ from measure.call_graph import CallGraph
 
 RESULT = Path("build/size.json")
 FOLDER = Path("build/measure")
-CORE = ("cobs", "crc32", "float16", "loader", "task", "vm")
+CORE = ("cobs", "crc32", "float16", "frame_ring", "loader", "slcan", "task", "vm")
 CRYPTO = ("native/ed25519", "native/sha512", "monocypher")
 TARGETS: record.Targets = {
     "native.text": ("<=", 12_288),

@@ -35,6 +35,9 @@ class Memory:
         self.data[offset : offset + len(data)] = data
         return 0
 
+    def holds(self, offset: int, size: int) -> bool:
+        return False
+
     def end(self) -> int:
         return 0
 

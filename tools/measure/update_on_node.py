@@ -27,7 +27,7 @@ def update(paths):
     images = []
     for path in paths:
         with open(path, "rb") as file:
-            images.append(describe(runtime.node, file.readinto, path, buf))
+            images.append(describe(runtime.service.policy, file.readinto, path, buf))
     most = max(most, live())
     staging = provisioning.stage(images, True)
     count = 0
@@ -43,7 +43,7 @@ def update(paths):
                 count += 1
                 if count % _LOOK == 0:
                     most = max(most, live())
-    for _ in provisioning.end(staging):
+    for _ in provisioning.end_staging(staging):
         count += 1
         if count % _LOOK == 0:
             most = max(most, live())

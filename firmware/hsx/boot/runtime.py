@@ -10,9 +10,8 @@ import time
 
 from micropython import const
 
-from .. import ticks
+from .. import native, ticks
 from ..errors import EBUSY, EINVAL, ENODEV, HsxError
-from ..service.session import Session
 from . import lock
 from .job import Job
 
@@ -21,51 +20,47 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from typing import Any
 
-    from ..contracts import Board, Clock, TimerHandle
-    from ..node.node import Node
-    from ..service.events import Events
+    from ..contracts import Board, ReadInto, TimerHandle
+    from ..node.occupancy import Occupancy
+    from ..node.tasks import Task
+    from ..service.loads import Loads
     from ..service.provisioning import Provisioning
+    from ..service.session import Session
     from ..store.bank import Image
+    from .links import Links
     from .scan import Scan
 
 _PERIOD = const(10)  # ms between polls
 _SLICE = const(5)  # ms that a job may take of one poll
 _BUF = const(256)  # bytes that the REPL reads of a file at a time
-_FORSAKEN = const(3000)  # ms without a step after which a REPL load is given up (P-41)
 
 
 class Runtime:
-    """Made by `wiring.build`. `provisioning`: None for a board without a store. `chunk`: the
-    buffer of loads from the REPL."""
+    """Made by `wiring.build`. `service`: a Provisioning, or Loads for a board without a store.
+    `chunk`: the buffer of loads from the REPL."""
 
     def __init__(
-        self,
-        board: "Board",
-        clock: "Clock",
-        node: "Node",
-        events: "Events",
-        scan: "Scan",
-        provisioning: "Provisioning | None",
-        chunk: "memoryview",
+        self, board: "Board", service: "Loads", scan: "Scan", chunk: "memoryview"
     ) -> None:
         self._board = board
-        self._clock = clock
+        self._clock = service.clock
         self._scan = scan
         self._chunk = chunk
         self._timer: "TimerHandle | None" = None
         self._booted = False
         self._job: "Job | None" = None
         self._session: "Session | None" = None  # the load that the REPL asked for
-        self.node = node
-        self.events = events
-        self._provisioning = provisioning
+        self.node = service.node
+        self.events = service.events
+        self.service = service
+        self._asked: "Iterator[None] | None" = None  # a load that an app asked for
+        self.node.provisioner = self
+        self.occupancy: "Occupancy | None" = None  # put in by who knows the limits
+        self.links: "Links | None" = None  # put in by who has some
 
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them."""
-        steps = None
-        if self._provisioning is not None:
-            steps = self._provisioning.boot(self._board.hard_reset())
-        self._job = Job(self._or_scan(steps))
+        self._job = Job(self._or_scan(self.service.boot(self._board.hard_reset())))
         self._timer = self._board.timer(_PERIOD, self._tick)
 
     def stop(self) -> None:
@@ -73,9 +68,10 @@ class Runtime:
         if self._timer is not None:
             self._timer.deinit()
             self._timer = None
+        if self.links is not None:
+            self.links.close()
         self.node.stop()
-        if self._provisioning is not None:
-            self._provisioning.close()
+        self.service.close()
 
     def booted(self) -> bool:
         """Whether the boot is over: what is to run runs."""
@@ -92,38 +88,58 @@ class Runtime:
                     break
             if job.done:
                 self._end(job)
-        elif self._provisioning is not None:
-            steps = self._provisioning.poll(now)
+        else:
+            steps = self.service.poll(now)
             if steps is not None:
                 self._job = Job(self._or_scan(steps))
         if not self._booted:
             return 0
-        session = self._session
-        if session is not None and ticks.diff(now, session.touched) > _FORSAKEN:
-            session.abort()
-            self._session = None
+        self.service.changing = self._job is not None
+        if self._asked is not None:
+            self._go_on()
+        if self.occupancy is not None:
+            self.occupancy.poll(now)
+        if self.links is not None:
+            self.links.poll(now)
         return self.node.poll(now)
 
-    def load(self, path: str, **options: "Any") -> int:
+    def load_later(self, path: str) -> None:
+        """Loads a file and starts it in the polls that follow: for apps, which can't wait. EBUSY
+        while another such load is on its way."""
+        if self._asked is not None:
+            raise HsxError(EBUSY, "begin", "another load is on its way")
+        self._asked = self._load(path)
+
+    def abort(self, pid: int) -> None:
+        """Gives up a load, for apps. Errors as Loads.abort."""
+        self.service.abort(pid)
+
+    def load(self, path: str, replace: bool = False, **options: "Any") -> int:
         """Loads a file and starts it; returns its PID. Raises HsxError and the file system's
-        OSError; then nothing is left of it. Ctrl-C gives the load up."""
+        OSError; then nothing is left of it. Ctrl-C gives the load up. `replace`: in the place of
+        the app of the same name, under its PID; the file is checked whole before that one ends,
+        and if the new one does not start, the old one is loaded again (P-59, P-60)."""
+        if replace:
+            return self._replace(path, options)
         with open(path, "rb") as file:
             size = os.stat(path)[6]
-            session = lock.run(self._begin, file.readinto, path, size, options)
+            session = lock.run(self._begin, path, size, options)
             try:
-                while lock.run(self._advance, session):
+                while lock.run(self._advance, session, file.readinto):
                     pass
             except BaseException:
                 lock.run(session.abort)
                 raise
+            native.settle()  # what the image needed may have come with it
             return session.pid
 
     @property
     def provisioning(self) -> "Provisioning":
         """The keeper of the set. ENODEV for a board without a store."""
-        if self._provisioning is None:
+        service: "Any" = self.service
+        if not service.KEEPS_SETS:
             raise HsxError(ENODEV, "begin", "the board has no store")
-        return self._provisioning
+        return service
 
     def persist(
         self, items: "tuple[str | int, ...]", only: bool, options: "dict[str, Any]"
@@ -149,7 +165,7 @@ class Runtime:
                         break  # the file became shorter: the read-back refuses it
                     lock.run(staging.write, index, at, buf[:got])
                     at += got
-        self._steps(self.provisioning.end(staging))
+        self._steps(self.provisioning.end_staging(staging))
 
     def activate(self) -> bool:
         """Runs the staged set; whether a set runs now. Raises as Provisioning.activate."""
@@ -180,6 +196,8 @@ class Runtime:
         self._job = None
         if not self._booted:
             self._booted = True
+            if self.links is not None:
+                self.links.open()
             source = "FRAM" if job.result else "SD"
             self.events.emit("boot", 0, {"state": "over", "source": source})
         if job.error is not None and not job.awaited:
@@ -191,6 +209,7 @@ class Runtime:
         lock.run(self._take, job)
         while not job.done:
             lock.run(self._poll)
+        native.settle()
         if job.error is not None:
             raise job.error
         return job.result
@@ -222,37 +241,82 @@ class Runtime:
         from ..store.bank import SOURCES
 
         with open(path, "rb") as file:
-            image = describe(self.node, file.readinto, path, buf, options.get("version", ""))
+            version = options.get("version", "")
+            image = describe(self.service.policy, file.readinto, path, buf, version)
         for key in options:
-            if key not in ("priority", "quantum", "stack", "version"):
+            if key not in ("priority", "quantum", "stack", "heap", "version", "pid", "grants"):
                 raise HsxError(EINVAL, "begin", "unknown option " + key)
-            if key != "version":
+            if key == "grants":
+                image.flags |= options[key]
+            elif key != "version":
                 setattr(image, key, options[key])
         image.source = SOURCES.index("file")
         return image
 
-    def _begin(
-        self, readinto: "Any", path: str, size: int, options: "dict[str, Any]"
-    ) -> "Session":
+    def _replace(self, path: str, options: "dict[str, Any]") -> int:
+        from ..image.verify import verify
+        from ..node import names
+
+        policy = self.service.policy
+        admission = policy.admission()
+        with open(path, "rb") as file:
+            header, metadata, _ = verify(file.readinto, memoryview(bytearray(_BUF)), admission)
+        admission.end(metadata)
+        app = names.base(header.app_name, path, 0)
+        old = [task for task in self.node.tasks.order if task.app == app]
+        if old:
+            options.setdefault("pid", old[0].pid)
+        lock.run(self.service.free, app)
+        try:
+            return self.load(path, **options)
+        except OSError:
+            for task in old:
+                self._bring_back(task)
+            raise
+
+    def _bring_back(self, task: "Task") -> None:
+        """Loads what a task ran once more, from the bank or the file that it came from."""
+        options: "dict[str, Any]" = {"priority": task.priority, "quantum": task.quantum}
+        options["pid"] = task.pid
+        if not task.source.startswith("FRAM:"):
+            self.load(self._scan.path(task.source), **options)
+            return
+        reader = self.provisioning.store.commit.reader(self.provisioning.active())
+        for index in range(reader.count):
+            image = reader.image(index)
+            if image.name == task.app:
+                source = reader.source(index)
+                session = lock.run(self._begin, task.source, image.length, options)
+                while lock.run(self._advance, session, source.readinto):
+                    pass
+
+    def _load(self, path: str) -> "Iterator[None]":
+        """A load in steps; what is wrong is told and ends it."""
+        try:
+            with open(path, "rb") as file:
+                session = self.service.begin(path, os.stat(path)[6], label=path)
+                while session.step(file.readinto, self._chunk):
+                    yield
+            self.node.start(session.pid)
+        except OSError as error:
+            self.events.warn(path, error)
+
+    def _go_on(self) -> None:
+        try:
+            assert self._asked is not None
+            next(self._asked)
+        except StopIteration:
+            self._asked = None
+
+    def _begin(self, path: str, size: int, options: "dict[str, Any]") -> "Session":
         if self._session is not None:
             # There is one REPL: a load that is still open was left by a Ctrl-C.
             self._session.abort()
-            self._session = None
-        self._session = Session(
-            self.node,
-            self.events,
-            self._clock,
-            readinto,
-            self._chunk,
-            path,
-            size,
-            label=path,
-            **options,
-        )
+        self._session = self.service.begin(path, size, label=path, **options)
         return self._session
 
-    def _advance(self, session: "Session") -> bool:
-        if session.step():
+    def _advance(self, session: "Session", readinto: "ReadInto") -> bool:
+        if session.step(readinto, self._chunk):
             return True
         self.node.start(session.pid)
         return False

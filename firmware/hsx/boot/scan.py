@@ -6,29 +6,24 @@ have been looked at. The work is cut into steps of one chunk, so that polls stay
 """
 
 from ..errors import ENODEV, HsxError
-from ..service.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
-    from ..contracts import Clock
     from ..image.manifest import Entry
-    from ..node.node import Node
-    from ..service.events import Events
+    from ..service.loads import Loads
     from ..transport.sdcard import SdCard
 
 
 class Scan:
-    """Scans one card into `node`; `buf` is the chunk."""
+    """Scans one card into the node of `loads`; `buf` is the chunk."""
 
-    def __init__(
-        self, card: "SdCard", node: "Node", events: "Events", clock: "Clock", buf: "memoryview"
-    ) -> None:
+    def __init__(self, card: "SdCard", loads: "Loads", buf: "memoryview") -> None:
         self._card = card
-        self._node = node
-        self._events = events
-        self._clock = clock
+        self._loads = loads
+        self._events = loads.events
         self._buf = buf
 
     def mount(self) -> None:
@@ -50,7 +45,9 @@ class Scan:
         self._events.emit("scan", 0, {"source": card.name, "state": "started"})
         try:
             card.mount()
-            entries = card.entries()
+            manifest = card.manifest()
+            self._loads.policy.check_manifest(manifest)
+            entries = manifest.entries
         except OSError as error:
             line = getattr(error, "offset", -1)
             more = {"line": line} if line >= 0 else {}
@@ -61,7 +58,7 @@ class Scan:
         for entry in entries:
             yield from self._load(entry, pids)
         for pid in pids:
-            self._node.start(pid)
+            self._loads.node.start(pid)
         data = {"source": card.name, "state": "done", "listed": len(entries)}
         data["started"] = len(pids)
         self._events.emit("scan", 0, data)
@@ -74,12 +71,7 @@ class Scan:
             self._events.warn(name, error)
             return
         try:
-            session = Session(
-                self._node,
-                self._events,
-                self._clock,
-                file.readinto,
-                self._buf,
+            session = self._loads.begin(
                 name,
                 size,
                 entry.version,
@@ -87,12 +79,23 @@ class Scan:
                 priority=entry.priority,
                 quantum=entry.quantum,
                 stack=entry.stack,
+                heap=entry.heap,
                 sha256=entry.sha256,
+                grants=entry.grants,
+                **_places(entry.wishes),
             )
-            while session.step():
+            while session.step(file.readinto, self._buf):
                 yield
             pids.append(session.pid)
         except OSError:
             pass  # the session has told it
         finally:
             file.close()
+
+
+def _places(wishes: "dict | None") -> "dict[str, Any]":
+    """The wishes that are options of a load, and the rest of them."""
+    if wishes is None:
+        return {}
+    pid, fixed = wishes.get("pid", 0), wishes.get("pid_fixed", False)
+    return {"pid": pid, "fixed_pid": fixed, "wishes": wishes}

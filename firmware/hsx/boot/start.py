@@ -9,6 +9,7 @@ from micropython import const
 
 import hsx
 
+from .. import native
 from . import wiring
 
 try:
@@ -39,6 +40,7 @@ def run(board: "Board") -> None:
     kbd_intr(-1)
     try:
         runtime = wiring.build(board)
+        native.settle()
         hsx.attach(runtime)
         if hasattr(sys, "atexit"):
             sys.atexit(runtime.stop)  # a soft reset stops the apps in order
@@ -47,3 +49,4 @@ def run(board: "Board") -> None:
         kbd_intr(3)
     while not runtime.booted():
         time.sleep_ms(1)
+    native.settle()

@@ -8,15 +8,18 @@ from micropython import const
 from .. import native, ticks
 from ..console import Console
 from ..node.node import Node
+from ..node.occupancy import Occupancy
 from ..service.events import Events
+from ..service.loads import Loads
+from ..service.policy import Policy
 from ..transport.sdcard import SdCard
+from .links import Links
 from .runtime import Runtime
 from .scan import Scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..contracts import Board
-    from ..service.provisioning import Provisioning
 
 _TASKS = const(8)
 _LOG = const(3072)  # bytes of the event log: 64 events and more
@@ -38,23 +41,27 @@ def build(board: "Board") -> "Runtime":
     console = Console(board.console(), ("provisioning.aborted",))
     events = Events(now, _LOG, console.event)
     node = Node(native.VM(pool, _TASKS), now, stdout=console.text, emit=events.emit)
-    scan = Scan(SdCard(board.mount_sdcard), node, events, now, chunk)
-    provisioning = _provisioning(board, node, events, chunk)
-    return Runtime(board, now, node, events, scan, provisioning, chunk)
+    service = _service(board, node, events, chunk)
+    scan = Scan(SdCard(board.mount_sdcard), service, chunk)
+    runtime = Runtime(board, service, scan, chunk)
+    runtime.occupancy = Occupancy(node, events.emit, _TASKS)
+    runtime.links = Links(board, service)
+    return runtime
 
 
-def _provisioning(
-    board: "Board", node: Node, events: Events, chunk: "memoryview"
-) -> "Provisioning | None":
-    """None for a board without a store, which then does not pay for the code's RAM either."""
+def _service(board: "Board", node: Node, events: Events, chunk: "memoryview") -> Loads:
+    """A Provisioning; the bare Loads for a board without a store, which then does not pay for the
+    code's RAM either."""
+    policy = Policy(node.svc, events.emit)
+    board.policy(policy)
     try:
         medium = board.fram()
-        if medium is None:
-            return None
-        from ..service.provisioning import Provisioning
-        from ..store.store import Store
+        if medium is not None:
+            from ..service.provisioning import Provisioning
+            from ..store.store import Store
 
-        return Provisioning(node, events, now, Store(medium, events.emit), chunk)
+            store = Store(medium, events.emit)
+            return Provisioning(node, events, now, policy, store, chunk)
     except OSError as error:
         events.warn("FRAM", error)
-        return None
+    return Loads(node, events, now, policy)

@@ -12,7 +12,7 @@ import json
 import struct
 
 from . import signature
-from .header import HEADER_V1, HEADER_V2
+from .header import HEADER_V1, HEADER_V2, parse
 from .metadata import Command, Info, Mailbox, Value
 
 TYPE_CHECKING = False
@@ -196,6 +196,11 @@ def mailbox_section(mailboxes: "Iterable[Mailbox | dict]") -> "tuple[int, bytes,
     return MAILBOX, payload.encode(), len(declared)
 
 
+def manifest_section(wishes: dict) -> "tuple[int, bytes, int]":
+    """(type, payload, entry count) of what image.wishes says; the header must have flag bit 0."""
+    return 0x12, json.dumps(wishes).encode(), 1
+
+
 def info_section(info: "Info") -> "tuple[int, bytes, int]":
     """(type, payload, entry count) of a `metadata.Info`."""
     version = info.version.encode()
@@ -237,6 +242,6 @@ def signed(image: bytes, key: bytes, sign: "Callable[[bytes], bytes]") -> bytes:
     key_id = key[: signature.KEY_ID]
     whole, at = _with_entry(image, key_id + bytes(signature.SIZE - signature.KEY_ID))
     digest = signature.ImageDigest()
-    digest.begin(whole[:HEADER_V2])
+    digest.begin(parse(whole), memoryview(whole))
     digest.update(HEADER_V2, memoryview(whole)[HEADER_V2:], (at, len(whole)))
     return seal(whole[:at] + key_id + sign(digest.message()))

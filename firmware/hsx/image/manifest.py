@@ -13,6 +13,12 @@ In this schema an unknown key is refused: a misspelt one must not get lost in si
 | priority | 0 to 255 | 10 |
 | quantum | instructions in a turn, 100 to 2**30 - 1 | 1000 |
 | stack | bytes, at most 0xBFFC; 0: the profile's default | 0 |
+| heap | bytes behind the bss, at most 0xBFFC; 0: what the image asks for | 0 |
+| grants | list of "load", "abort", "fmap": what service module 9 does for the app | none |
+
+and `pid`, `pid_fixed`, `caps`, `fram_keys`, `values`, `mailboxes` as image.wishes says. Beside the
+list of images, `epoch` (integer: refused below the node's floor) and `nodes` (list of 1 to 126:
+for no others).
 """
 
 import binascii
@@ -20,7 +26,8 @@ import binascii
 from micropython import const
 
 from ..errors import EBADMSG, ENOSPC, HsxError
-from . import strict_json, toml
+from . import strict_json, toml, wishes
+from .wishes import is_int
 
 MANIFEST_MAX = 8192  # bytes
 
@@ -30,7 +37,8 @@ _ORDER_STEP = const(10)
 _PRIORITY = const(10)
 _QUANTUM = const(1000)
 
-_KEYS = ("file", "order", "version", "sha256", "priority", "quantum", "stack")
+_KEYS = ("file", "order", "version", "sha256", "priority", "quantum", "stack", "heap", "grants")
+GRANTS = ("load", "abort", "fmap")  # in the order of their bits
 
 
 class Entry:
@@ -45,10 +53,24 @@ class Entry:
         self.priority = _PRIORITY
         self.quantum = _QUANTUM  # instructions
         self.stack = 0  # bytes, 0: the profile's default
+        self.heap = 0  # bytes behind the bss, 0: what the image asks for
+        self.grants = 0  # bit n: GRANTS[n]
+        self.wishes: "dict | None" = None  # of image.wishes, None: none
 
 
-def parse_manifest(text: "str | bytes | bytearray", is_toml: bool) -> "list[Entry]":
-    """The images of a manifest, in the order in which they are to be loaded.
+class Manifest:
+    """What a manifest says."""
+
+    def __init__(self) -> None:
+        self.entries: "list[Entry]" = []  # in the order in which they are to be loaded
+        self.epoch = 0
+        self.nodes: "list[int]" = []  # empty: for all
+        self.digest = b""  # SHA-256 of its text; this and the next for who has read it
+        self.signature = b""  # payload as of an image's section; empty: none
+
+
+def parse_manifest(text: "str | bytes | bytearray", is_toml: bool) -> "Manifest":
+    """The manifest in a text.
 
     Raises EBADMSG with where="begin" and the line number, from 1, as `offset` (that of the
     image's header for what is wrong with its values); ENOSPC: no memory for what it lists."""
@@ -58,14 +80,10 @@ def parse_manifest(text: "str | bytes | bytearray", is_toml: bool) -> "list[Entr
     if len(buf) > MANIFEST_MAX:
         raise HsxError(EBADMSG, "begin", "manifest is larger than 8 KiB")
     try:
-        return _Reader(buf).entries(is_toml)
+        return _Reader(buf).manifest(is_toml)
     except MemoryError:
         pass
     raise HsxError(ENOSPC, "begin", "no memory for the manifest")
-
-
-def _is_int(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _is_plain(path: object) -> bool:
@@ -96,7 +114,7 @@ class _Reader:
     def _bad(self, phrase: str, at: int) -> "HsxError":
         return HsxError(EBADMSG, "begin", phrase, 0, toml.line_of(self._buf, at))
 
-    def entries(self, is_toml: bool) -> list:
+    def manifest(self, is_toml: bool) -> "Manifest":
         root: object
         if is_toml:
             root = toml.loads(self._buf, self._places)
@@ -104,27 +122,37 @@ class _Reader:
             root = strict_json.loads(
                 self._buf, lambda at: self._bad("JSON is malformed or too deep", at), self._places
             )
-        if not isinstance(root, dict) or not _is_int(root.get("schema"), 1, 1):
+        if not isinstance(root, dict) or not is_int(root.get("schema"), 1, 1):
             raise self._bad("manifest has no schema = 1", 0)
         for key in root:
-            if key not in ("schema", "image"):
+            if key not in ("schema", "image", "epoch", "nodes"):
                 raise self._bad("manifest has an unknown key", 0)
         listed = root.get("image", [])
         if not isinstance(listed, list):
             raise self._bad("image is no list of tables", 0)
-        found: list = []
+        manifest = Manifest()
+        manifest.epoch = root.get("epoch", 0)
+        manifest.nodes = root.get("nodes", [])
+        if not is_int(manifest.epoch, 0, 0xFFFFFFFF):
+            raise self._bad("epoch is no integer in its range", 0)
+        if not isinstance(manifest.nodes, list):
+            raise self._bad("nodes is no list of numbers", 0)
+        for node in manifest.nodes:
+            if not is_int(node, 1, 126):
+                raise self._bad("nodes is no list of numbers", 0)
+        found = manifest.entries
         for table in listed:
             if not isinstance(table, dict):
                 raise self._bad("image is no list of tables", 0)
             found.append(self._entry(table, len(found) + 1))
         # The place makes the order total: MicroPython's sort is not stable.
         found.sort(key=lambda entry: (entry.order, entry.place))
-        return found
+        return manifest
 
     def _entry(self, table: dict, place: int) -> "Entry":
         at = self._places[id(table)]
         for key in table:
-            if key not in _KEYS:
+            if key not in _KEYS and key not in wishes.KEYS:
                 raise self._bad("image has an unknown key", at)
         file = table.get("file", "")
         if not _is_plain(file):
@@ -134,18 +162,30 @@ class _Reader:
         entry.priority = self._integer(table, "priority", _PRIORITY, 0, 255)
         entry.quantum = self._integer(table, "quantum", _QUANTUM, 100, (1 << 30) - 1)
         entry.stack = self._integer(table, "stack", 0, 0, 0xBFFC)
+        entry.heap = self._integer(table, "heap", 0, 0, 0xBFFC)
         version = table.get("version", "")
         if not isinstance(version, str) or len(version) > _VERSION_MAX:
             raise self._bad("version is no text of at most 32 characters", at)
         entry.version = version
+        for name in self._names(table, at):
+            entry.grants |= 1 << GRANTS.index(name)
+        wished = wishes.parse(table, lambda phrase: self._bad(phrase, at))
+        wished.pop("version", None)
+        entry.wishes = wished or None
         if "sha256" in table:
             entry.sha256 = _digest(table["sha256"])
             if entry.sha256 is None:
                 raise self._bad("sha256 is not 64 hex digits", at)
         return entry
 
+    def _names(self, table: dict, at: int) -> list:
+        names = table.get("grants", [])
+        if not isinstance(names, list) or not all(name in GRANTS for name in names):
+            raise self._bad('grants is no list of "load", "abort", "fmap"', at)
+        return names
+
     def _integer(self, table: dict, key: str, default: int, low: int, high: int) -> int:
         value = table.get(key, default)
-        if not _is_int(value, low, high):
+        if not is_int(value, low, high):
             raise self._bad(key + " is no integer in its range", self._places[id(table)])
         return value

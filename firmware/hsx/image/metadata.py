@@ -120,9 +120,9 @@ class Section:
         self._start = start
         self._strings: dict = {}  # one object per string, however many entries name it
 
-    def bad(self, at: int, phrase: str, rule: int = errors.RULE_SECTION_CONTENT) -> HsxError:
-        """The error for what is wrong `at` bytes into the section."""
-        return bad_image(rule, "end", self._start + at, phrase)
+    def bad(self, at: int, phrase: str, rule: int = 0) -> HsxError:
+        """The error for what is wrong `at` bytes into the section; `rule` 0: its content."""
+        return bad_image(rule or errors.RULE_SECTION_CONTENT, "end", self._start + at, phrase)
 
     def entries(self, count: int, size: int) -> range:
         """Offsets of `count` entries of `size` bytes, which must fit."""
@@ -218,11 +218,11 @@ def read_info(section: "Section", count: int) -> "Info":
     return Info(version, epoch, abi, stack, heap)
 
 
-def stack_hint(payload: "memoryview") -> int:
-    """The stack of an info payload that nobody has judged yet; 0 where it is too short."""
+def memory_hints(payload: "memoryview") -> "tuple[int, int]":
+    """Stack and heap of an info payload that nobody has judged yet; zeros where it is short."""
     if len(payload) < _INFO_SIZE:
-        return 0
-    return payload[_INFO_STACK] << 8 | payload[_INFO_STACK + 1]
+        return 0, 0
+    return struct.unpack_from(">HH", payload, _INFO_STACK)
 
 
 def _is_number(text: str) -> bool:

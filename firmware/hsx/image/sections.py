@@ -24,6 +24,7 @@ _COMMAND = const(2)
 _MAILBOX = const(3)
 _INFO = const(0x10)
 _SIGNATURE = const(0x11)
+_MANIFEST = const(0x12)
 _AT_META_OFFSET = const(0x40)
 
 
@@ -33,6 +34,7 @@ class Metadata:
     # Of the class: an image that does not say it takes no heap for it.
     info: "metadata.Info | None" = None
     signature: "memoryview | None" = None  # payload of the section
+    wishes: "dict | None" = None  # of its manifest section, image.wishes
 
     def __init__(self) -> None:
         # Lists; an image without sections has the empty tuples, which take no heap.
@@ -45,7 +47,7 @@ class Metadata:
 
 def _is_kept(kind: int) -> bool:
     """Whether sections of this type are parsed; the others are only bounds-checked."""
-    return _VALUE <= kind <= _MAILBOX or kind in (_INFO, _SIGNATURE)
+    return _VALUE <= kind <= _MAILBOX or _INFO <= kind <= _MANIFEST
 
 
 class MetadataReader:
@@ -125,16 +127,16 @@ class MetadataReader:
             if first < last:
                 payload[first - start : last - start] = view[first - offset : last - offset]
 
-    def stack_hint(self) -> int:
-        """Bytes of stack that the image asks for, 0 if it does not say. Only `end()` tells whether
-        the image is good; this is for who must take the stack first."""
+    def memory_hints(self) -> "tuple[int, int]":
+        """Bytes of stack and of heap that the image asks for, 0 where it does not say. Only
+        `end()` tells whether the image is good; this is for who must take the memory first."""
         kept = 0
         for section in self._sections or ():
             if _is_kept(section[0]) and kept < len(self._payloads):
                 if section[0] == _INFO:
-                    return metadata.stack_hint(self._payloads[kept][1])
+                    return metadata.memory_hints(self._payloads[kept][1])
                 kept += 1
-        return 0
+        return 0, 0
 
     def end(self, length: int) -> "Metadata":
         """What the sections say; `length` is that of the whole image, in bytes.
@@ -187,11 +189,22 @@ class MetadataReader:
                 metadata_json.read_mailboxes(section, count, mailboxes, found.mailboxes)
             elif kind == _SIGNATURE:
                 found.signature = self._signature(section, count)
+            elif kind == _MANIFEST:
+                found.wishes = self._manifest(section, count, found)
             elif found.info is None:
                 found.info = metadata.read_info(section, count)
             else:
                 raise section.bad(0, "there is more than one info section")
         return found
+
+    def _manifest(self, section: "metadata.Section", count: int, found: "Metadata") -> dict:
+        if found.wishes is not None:
+            raise section.bad(0, "there is more than one manifest section")
+        if not self._header.manifest_present:
+            raise section.bad(0, "the header does not say that there is a manifest")
+        from . import wishes  # with its JSON reader: most images have none
+
+        return wishes.read(section, count)
 
     def _signature(self, section: "metadata.Section", count: int) -> "memoryview":
         """Nothing else may lie on its bytes: the signature does not cover them."""

@@ -14,7 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
+    from .header import Header
+
 CONTEXT = b"HSX image 1\0"  # no signature over anything else begins so
+MANIFEST_CONTEXT = b"HSX manifest 1\0"  # before the SHA-256 of a manifest's text
 KEY_ID = 8  # bytes of a payload: the first of the public key
 SIZE = 72  # bytes of a payload: key id, signature
 
@@ -28,11 +31,11 @@ class ImageDigest:
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
 
-    def begin(self, head: "bytes | memoryview") -> None:
-        """Takes the whole header, 32 or 96 bytes."""
+    def begin(self, header: "Header", head: "bytearray | memoryview") -> None:
+        """Takes the header, with which `head` begins."""
         self._sha256.update(head[:_AT_CRC])
         self._sha256.update(bytes(_BEHIND_CRC - _AT_CRC))
-        self._sha256.update(head[_BEHIND_CRC:])
+        self._sha256.update(head[_BEHIND_CRC : header.size])
 
     def update(self, offset: int, view: "memoryview", hole: "tuple[int, int]") -> None:
         """Takes the bytes at file offset `offset`, any number. `hole`: file offsets of the payload

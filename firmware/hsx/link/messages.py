@@ -1,265 +1,168 @@
 # SPDX-License-Identifier: MIT
-"""Events as bytes: what the event log keeps, and what links will carry.
+"""Requests and replies between a host and a node: the one table, and the node's half of it.
 
-| at | bytes | what |
+| at | bytes | a request |
 |---|---|---|
-| 0 | 1 | length of all of it, at most 255 |
-| 1 | 4 | ts: tick in ms, little-endian |
-| 5 | 1 | PID, 0: the node |
-| 6 | text | type |
-| .. | text, value | each field, until the length is used up |
+| 0 | 1 | its number in the table, from 1 |
+| 1 | 1 | tag: any; its reply has the same |
+| 2 | numbers | what the table says, to the end; of `command` any bytes |
 
-| value | bytes |
-|---|---|
-| text from the table of words | 0x80 + its place |
-| text | its length in UTF-8, 0 to 0x6F, then it |
-| None, False, True | 0x70, 0x71, 0x72 |
-| integer from 0 on | 0x73, then the number |
-| integer below 0 | 0x74, then -1 - it as a number |
-| bytes | 0x75, then how many, as a number, then they |
+| at | bytes | a reply |
+|---|---|---|
+| 0 | 1 | 0x80 + number of the request; 0x80 alone to what is too short for one |
+| 1 | 1 | tag of the request |
+| 2 | 1 | errno, 0: done |
+| 3 | 2 | of a list, done: `from` of the request that goes on with it, 0: this was the end |
+| .. | values | what the table says; of an error where and detail |
+| .. | rows | of a list: each its length, one byte, and the values that the table says |
 
-A number is seven bits a byte, low ones first, with 0x80 set in all bytes but the last.
+| at | bytes | an event, which nobody asks for |
+|---|---|---|
+| 0 | 1 | 0xFF |
+| 1 | 4 | its seq |
+| 5 | event | as `wire` says |
 
-The sequence number is not part of it. The table of words only grows, at its end: its places are
-part of the protocol.
+Two-byte and four-byte numbers are little-endian, numbers and values those of `wire`. Nothing is
+longer than 255 bytes. A text in a row has at most 56 bytes of UTF-8, so that each row fits: longer
+ones are cut. The table only grows, at its end, and so do the values of a reply and of a row: who
+reads takes those that he knows and that are there.
 """
 
 from micropython import const
 
 from ..errors import EBADMSG, HsxError
+from .wire import Reader
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+MAX = const(255)  # bytes of a message
+REPLY = const(0x80)
+EVENT = const(0xFF)
+EVENT_HEAD = const(5)  # bytes in front of a packed event
+ROW_TEXT = const(56)  # bytes of a text in a row
+VERSION = const(1)  # of the protocol, in `hello`
 
-MAX_EVENT = const(255)  # bytes
+HELLO = const(1)
+STATUS = const(2)
+PS = const(3)
+SLOTS = const(4)
+IMAGES = const(5)
+VALUES = const(6)
+GET = const(7)
+SET = const(8)
+COMMANDS = const(9)
+CALL = const(10)
+EVENTS = const(11)
+ACK = const(12)
+COMMAND = const(13)
+LOAD = const(14)
 
-_TEXT_MAX = const(0x6F)  # bytes; longer ones are cut
-_NONE = const(0x70)
-_FALSE = const(0x71)
-_TRUE = const(0x72)
-_NATURAL = const(0x73)
-_NEGATIVE = const(0x74)
-_BYTES = const(0x75)
-_WORD = const(0x80)
-_HEAD = const(6)
-
-# At most 128.
-_WORDS = (
-    "provisioning.started",
-    "provisioning.progress",
-    "provisioning.complete",
-    "provisioning.error",
-    "provisioning.aborted",
-    "provisioning.persisted",
-    "provisioning.rollback",
-    "scan",
-    "boot",
-    "task",
-    "warning",
-    "value_registered",
-    "value_changed",
-    "phase",
-    "source",
-    "total_bytes",
-    "bytes_written",
-    "percent",
-    "code",
-    "where",
-    "detail",
-    "state",
-    "instance",
-    "stop",
-    "exit_status",
-    "listed",
-    "started",
-    "slot",
-    "generation",
-    "from",
-    "to",
-    "reason",
-    "count",
-    "restored",
-    "oid",
-    "old",
-    "new",
-    "line",
-    "LOADING",
-    "VERIFY",
-    "READY",
-    "FAILED",
-    "ABORTING",
-    "done",
-    "over",
-    "loaded",
-    "ready",
-    "sleeping",
-    "paused",
-    "stopped",
-    "faulted",
-    "killed",
-    "trial",
-    "confirmed",
-    "SD",
-    "FRAM",
-    "begin",
-    "write",
-    "end",
-    "verify",
-    "commit",
-    "EBADMSG",
-    "ENOSPC",
-    "EEXIST",
-    "ENOENT",
-    "ENODEV",
-    "EIO",
-    "exit",
-    "returned",
+# Name; numbers of its request; values of its reply; values of a row, for a list.
+TABLE = (
+    (
+        "hello",
+        (),
+        (
+            "protocol",
+            "node",
+            "uid",
+            "network",
+            "board",
+            "abi",
+            "capabilities",
+            "free",
+            "max_code",
+            "max_data",
+            "max_stack",
+            "max_values",
+            "max_commands",
+            "max_mailboxes",
+            "seq",
+            "active",
+            "state",
+        ),
+        (),
+    ),
+    (
+        "status",
+        (),
+        (
+            "generation",
+            "active",
+            "state",
+            "attempts",
+            "floor",
+            "trial",
+            "confirmed",
+            "staged",
+            "total",
+            "ready",
+        ),
+        (),
+    ),
+    (
+        "ps",
+        ("from",),
+        (),
+        (
+            "pid",
+            "program",
+            "state",
+            "app_name",
+            "app_name_base",
+            "pc",
+            "priority",
+            "quantum",
+            "accounted_steps",
+            "sleep_pending",
+            "exit_status",
+            "stop",
+            "memory",
+            "values",
+            "commands",
+            "mailboxes",
+        ),
+    ),
+    ("slots", ("from",), (), ("bank", "active", "state", "digest", "images")),
+    ("images", ("from", "bank"), (), ("name", "version", "length")),
+    (
+        "values",
+        ("from",),
+        (),
+        (
+            "pid",
+            "oid",
+            "bits",
+            "flags",
+            "auth",
+            "epsilon",
+            "min",
+            "max",
+            "key",
+            "name",
+            "unit",
+            "group_name",
+        ),
+    ),
+    ("get", ("pid", "oid"), ("bits",), ()),
+    ("set", ("pid", "oid", "bits"), (), ()),
+    ("commands", ("from",), (), ("pid", "oid", "flags", "auth", "name", "help", "group_name")),
+    ("call", ("pid", "oid"), ("result",), ()),
+    ("events", ("since", "window"), ("seq",), ()),
+    ("ack", ("seq",), (), ()),
+    ("command", (), ("result",), ()),
+    (
+        "load",
+        ("pid",),
+        ("state", "source", "bytes", "total", "percent", "code", "where", "detail"),
+        (),
+    ),
 )
 
 
-class _Writer:
-    """Fills `buf` from `at`; `full` once something did not fit."""
-
-    def __init__(self, buf: bytearray, at: int) -> None:
-        self._buf = buf
-        self.at = at
-        self.full = False
-
-    def byte(self, value: int) -> None:
-        if self.at < MAX_EVENT:
-            self._buf[self.at] = value
-            self.at += 1
-        else:
-            self.full = True
-
-    def number(self, value: int) -> None:
-        while value > 0x7F:
-            self.byte(value & 0x7F | 0x80)
-            value >>= 7
-        self.byte(value)
-
-    def text(self, text: str) -> None:
-        if text in _WORDS:
-            self.byte(_WORD | _WORDS.index(text))
-            return
-        raw = text.encode()
-        size = len(raw)
-        if size > _TEXT_MAX:
-            size = _TEXT_MAX
-            while raw[size] & 0xC0 == 0x80:  # not in the middle of a character
-                size -= 1
-        self.byte(size)
-        for at in range(size):
-            self.byte(raw[at])
-
-    def value(self, value: "Any") -> None:
-        if value is None:
-            self.byte(_NONE)
-        elif value is True or value is False:
-            self.byte(_TRUE if value else _FALSE)
-        elif isinstance(value, int):
-            self.byte(_NATURAL if value >= 0 else _NEGATIVE)
-            self.number(value if value >= 0 else -1 - value)
-        elif isinstance(value, bytes):
-            self.byte(_BYTES)
-            self.number(len(value))
-            for byte in value:
-                self.byte(byte)
-        else:
-            self.text(str(value))
-
-
-def pack_event(buf: bytearray, ts: int, kind: str, pid: int, data: "dict[str, Any]") -> int:
-    """Writes an event into `buf` (MAX_EVENT bytes) and returns its length. A field that does not
-    fit any more is left out; text beyond 111 bytes is cut."""
-    writer = _Writer(buf, 1)
-    for shift in (0, 8, 16, 24):
-        writer.byte(ts >> shift & 0xFF)
-    writer.byte(pid & 0xFF)
-    writer.text(kind)
-    for key in data:
-        before = writer.at
-        writer.text(key)
-        writer.value(data[key])
-        if writer.full:
-            writer.at = before
-            break
-    buf[0] = writer.at
-    return writer.at
-
-
-class _Reader:
-    def __init__(self, buf: "bytes | bytearray | memoryview", at: int, end: int) -> None:
-        self._buf = buf
-        self.at = at
-        self._end = end
-
-    @property
-    def more(self) -> bool:
-        return self.at < self._end
-
-    def byte(self) -> int:
-        if self.at >= self._end:
-            raise HsxError(EBADMSG, "end", "event ends early")
-        self.at += 1
-        return self._buf[self.at - 1]
-
-    def take(self, count: int) -> bytes:
-        if count > self._end - self.at:
-            raise HsxError(EBADMSG, "end", "event ends early")
-        self.at += count
-        return bytes(self._buf[self.at - count : self.at])
-
-    def number(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    def value(self) -> "Any":
-        tag = self.byte()
-        if tag >= _WORD:
-            if tag & 0x7F >= len(_WORDS):
-                raise HsxError(EBADMSG, "end", "event has an unknown word")
-            return _WORDS[tag & 0x7F]
-        if tag <= _TEXT_MAX:
-            try:
-                return str(self.take(tag), "utf-8")
-            except UnicodeError:
-                raise HsxError(EBADMSG, "end", "text of an event is no UTF-8")
-        if tag == _NONE:
-            return None
-        if tag in (_FALSE, _TRUE):
-            return tag == _TRUE
-        if tag == _NATURAL:
-            return self.number()
-        if tag == _NEGATIVE:
-            return -1 - self.number()
-        if tag == _BYTES:
-            return self.take(self.number())
-        raise HsxError(EBADMSG, "end", "event has an unknown kind of value")
-
-    def text(self) -> str:
-        value = self.value()
-        if not isinstance(value, str):
-            raise HsxError(EBADMSG, "end", "event lacks a name")
-        return value
-
-
-def unpack_event(buf: "bytes | bytearray | memoryview") -> "tuple[int, str, int, dict[str, Any]]":
-    """(ts, type, pid, data) of the event that `buf` begins with. EBADMSG for what is none."""
-    size = buf[0] if len(buf) else 0
-    if not _HEAD < size <= len(buf):
-        raise HsxError(EBADMSG, "end", "event ends early")
-    ts = buf[1] | buf[2] << 8 | buf[3] << 16 | buf[4] << 24
-    reader = _Reader(buf, _HEAD, size)
-    kind = reader.text()
-    data: "dict[str, Any]" = {}
-    while reader.more:
-        key = reader.text()
-        data[key] = reader.value()
-    return ts, kind, buf[5], data
+def unpack_request(view: "bytes | bytearray | memoryview") -> "list[int]":
+    """The numbers of a request other than `command`. EBADMSG, also for more bytes than they
+    take."""
+    reader = Reader(view, 2, len(view))
+    numbers = [reader.number() for _ in TABLE[view[0] - 1][1]]
+    if reader.more:
+        raise HsxError(EBADMSG, "end", "message is longer than it should be")
+    return numbers

@@ -19,7 +19,7 @@ from .uart_framing import Deframer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..contracts import Requests, Sink
+    from ..contracts import Messages, Sink
 
 _VERSION = const(1)
 
@@ -73,7 +73,7 @@ class UartNode:
     def __init__(
         self,
         sink: "Sink",
-        requests: "Requests",
+        requests: "Messages",
         source: str,
         chunk: int = 1024,
         backlog: int = 1048,
@@ -316,7 +316,7 @@ class UartNode:
         if out is not None:
             self._out = None if count >= len(out) else out[count:]
 
-    def send_event(self, event: "bytes | bytearray | memoryview") -> bool:
+    def tell(self, event: "bytes | bytearray | memoryview") -> bool:
         """Sends an event, at most 255 bytes; False: not now, as something else is on its way.
         It may be lost: events have numbers of their own."""
         if self._out is not None or self._owed:

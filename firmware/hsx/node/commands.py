@@ -112,29 +112,47 @@ class Commands:
         row = self._rows.get(pid << 16 | oid)
         return None if row is None else row[3]
 
+    def occupancy(self) -> int:
+        """Percent of the places or of the letters of all texts, whichever are scarcer."""
+        return max(100 * len(self._rows) // self._capacity, 100 * self._letters // _LETTERS)
+
     def count(self, pid: int) -> int:
         """How many commands a task has."""
         return sum([key >> 16 == pid for key in self._rows])
 
+    def owner(self, oid: int) -> int:
+        """The lowest PID that has such a command, 0: none has."""
+        return min([key >> 16 for key in self._rows if key & 0xFFFF == oid] or (0,))
+
+    def row(self, index: int) -> "tuple[Any, ...] | None":
+        """PID, OID, flags, auth level, name, help, group name of the command at this place by PID
+        and OID; None: there is none."""
+        if index >= len(self._rows):
+            return None
+        key = sorted(self._rows)[index]
+        flags, _, name, help, group_name = self._rows[key]
+        return key >> 16, key & 0xFFFF, flags & 0xFF, flags >> 8, name, help, group_name
+
     def rows(self, pid: "int | None" = None) -> "list[dict[str, Any]]":
         """One dict a command, of one task or of all, by PID and OID; `handler` -1: none."""
         found = []
-        for key in sorted(self._rows):
-            if pid is not None and key >> 16 != pid:
+        for index in range(len(self._rows)):
+            row = self.row(index)
+            if row is None or pid not in (None, row[0]):
                 continue
-            flags, handler, name, help, group_name = self._rows[key]
+            owner, oid, flags, auth, name, help, group_name = row
             found.append(
                 {
-                    "pid": key >> 16,
-                    "oid": key & 0xFFFF,
-                    "group": key >> 8 & 0xFF,
-                    "id": key & 0xFF,
+                    "pid": owner,
+                    "oid": oid,
+                    "group": oid >> 8,
+                    "id": oid & 0xFF,
                     "name": name,
                     "help": help,
                     "group_name": group_name,
-                    "flags": flags & 0xFF,
-                    "auth": flags >> 8,
-                    "handler": handler,
+                    "flags": flags,
+                    "auth": auth,
+                    "handler": self.handler(owner, oid),
                 }
             )
         return found

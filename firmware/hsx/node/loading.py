@@ -20,7 +20,7 @@ from . import tasks as t
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .. import native
-    from ..contracts import Admit
+    from ..contracts import Admission
     from .node import Node
 
 _DEFAULT_PRIORITY = const(10)
@@ -44,10 +44,13 @@ class Loading:
     """Begin is the constructor: it takes a PID (ENOSPC: none is free).
 
     `source` is what `ps` shows; `label` is what a nameless image is called after (a path).
-    `sha256`: 32 bytes that the whole image must hash to, or None. `stack`: bytes, 0 for what the
-    image asks for, or else the profile's default. `admit(header, metadata)` is asked twice whether
-    the image may be loaded, and raises if not: before the core sees a byte, with None for the
-    metadata, and when all is checked, before anything of it is registered.
+    `sha256`: 32 bytes that the whole image must hash to, or None. `stack`, and `heap`, the memory
+    behind its bss: bytes, 0 for what the image asks for, or else the profile's default. `pid`: the
+    wanted one, 0 for any (EBUSY: it is in use). `grants`: what service module 9 does for the task
+    (node.svc_prov). `wishes`: of a manifest, before those of the image itself (image.wishes).
+    `admission` watches the bytes and raises if the image may not be loaded: before the core sees
+    one, before stack and heap are taken, and when all is checked, before anything of it is
+    registered.
     """
 
     def __init__(
@@ -58,15 +61,21 @@ class Loading:
         priority: int = _DEFAULT_PRIORITY,
         quantum: int = _DEFAULT_QUANTUM,
         stack: int = 0,
+        heap: int = 0,
         sha256: "bytes | None" = None,
-        admit: "Admit | None" = None,
+        pid: int = 0,
+        grants: int = 0,
+        wishes: "dict | None" = None,
+        admission: "Admission | None" = None,
     ) -> None:
         self._node = node
         self._vm = node.vm
         self._table = node.tasks
         self._label = label
         self._stack = stack
-        self._admit = admit
+        self._heap = heap
+        self._admission = admission
+        self._wishes = wishes
         self._digest = sha256
         self._hash = hashlib.sha256() if sha256 is not None else None
         self._head = bytearray(hxe_header.HEADER_V2)
@@ -74,10 +83,11 @@ class Loading:
         self._phase = _HEADER
         self.done = 0  # bytes taken so far
         try:
-            self.pid = node.vm.load_begin()
+            self.pid = node.vm.load_begin(pid)
         except OSError as error:
             raise _attribute(node.vm, error, "begin")
         self._task = t.Task(self.pid, source, priority, quantum)
+        self._task.grants = grants
         node.tasks.add(self._task)
 
     def write(self, view: "memoryview") -> None:
@@ -112,24 +122,31 @@ class Loading:
         if self._phase == _CLOSED:
             raise HsxError(EBUSY, "end", "this load has ended")
         vm = self._vm
-        stack = self._stack
-        if not stack and self._metadata is not None:
-            stack = self._metadata.stack_hint()
+        stack, heap = self._stack, self._heap
+        if self._metadata is not None:
+            hints = self._metadata.memory_hints()
+            stack, heap = stack or hints[0], heap or hints[1]
         try:
             try:
                 if self._phase == _HEADER:
                     # The core has seen none of a header that never became complete.
                     vm.load_write(self.pid, memoryview(self._head)[: self.done])
+                if self._admission is not None and self._task.header is not None:
+                    self._admission.memory(self._task.header, stack, heap)
+                if heap and self._task.header is not None:
+                    vm.load_heap(self.pid, heap)
                 vm.load_end(self.pid, stack)
+            except HsxError:
+                raise
             except OSError as error:
                 raise _attribute(vm, error, "end")
             assert self._metadata is not None  # the core took a whole image, header included
             metadata = self._metadata.end(self.done)
             if self._hash is not None and self._hash.digest() != self._digest:
                 raise HsxError(EBADMSG, "end", "SHA-256 differs from the manifest")
-            if self._admit is not None and self._task.header is not None:
-                self._admit(self._task.header, metadata)
-            self._node.declare(self.pid, metadata)
+            if self._admission is not None:
+                self._admission.end(metadata)
+            self._declare(metadata)
         except BaseException:
             self.abort()
             raise
@@ -139,10 +156,26 @@ class Loading:
             metadata.info = None
         if metadata.signature is not None:
             metadata.signature = None
+        if metadata.wishes is not None:
+            metadata.wishes = None
         self._task.metadata = metadata
         self._task.state = t.LOADED
         self._phase = _CLOSED
         return self.pid
+
+    def _declare(self, metadata: "sections.Metadata") -> None:
+        wishes = metadata.wishes
+        if self._wishes:
+            wishes = dict(wishes or ())
+            wishes.update(self._wishes)
+        if wishes is None:
+            self._node.declare(self.pid, metadata)
+            return
+        from . import wishes as granting  # most images have none
+
+        granting.prepare(self._node, metadata, wishes)
+        self._node.declare(self.pid, metadata)
+        granting.settle(self._node, self.pid, metadata, wishes)
 
     def abort(self) -> None:
         """Gives everything back. Allowed at any time; after the end it does nothing."""
@@ -174,8 +207,8 @@ class Loading:
             if need < len(head):
                 head = head[:need]
             header = hxe_header.parse(head)
-            if self._admit is not None:
-                self._admit(header, None)
+            if self._admission is not None:
+                self._admission.begin(header, head)
             task = self._task
             app = names.base(header.app_name, self._label, self.pid)
             task.instance = names.instance(app, self._table.names(), header.allow_multiple)
@@ -192,8 +225,11 @@ class Loading:
         size = len(view)
         first = self._core_write(view)
         self.done = start + size
-        if first < size and self._metadata is not None:
-            self._metadata.write(start + first, view[first:])
+        if self._metadata is not None:
+            if first < size:
+                self._metadata.write(start + first, view[first:])
+            if self._admission is not None:
+                self._admission.update(start, view, self._metadata.hole)
 
     def _core_write(self, view: "bytearray | memoryview") -> int:
         try:

@@ -44,7 +44,7 @@ class Tap(Queue):
     """Copies for one handle."""
 
     def __init__(self, now: int) -> None:
-        super().__init__()
+        Queue.__init__(self)
         self.since = now  # tick at which a second began
         self.count = 0  # of copies in it
 
@@ -69,7 +69,7 @@ class Mailbox(Queue):
     """A queue of at most `capacity` bytes, headers included."""
 
     def __init__(self, number: int, identity: "tuple[str, str, int]", capacity: int) -> None:
-        super().__init__()
+        Queue.__init__(self)
         self.number = number  # what BIND gives
         self.identity = identity  # namespace, name, owner's PID or -1
         self.capacity = capacity

@@ -105,6 +105,10 @@ class Mailboxes:
             box.holders.append(pid)
         return box
 
+    def occupancy(self) -> int:
+        """Percent of the descriptors."""
+        return 100 * len(self._boxes) // _BOXES
+
     def open(self, pid: int, target: str) -> int:
         """A new handle, 4 or more; negative: the status NO_DESCRIPTOR or INTERNAL_ERROR."""
         own = [key for key, handle in self._handles.items() if key >> 16 == pid]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Node: the VM with its tasks, as the layers above see it."""
 
+from micropython import const
+
 from .. import native
 from ..errors import EBUSY, EINVAL, EIO, ENOENT, EPERM, HsxError
 from . import tasks as t
@@ -9,11 +11,13 @@ from .loading import Loading
 from .scheduler import Scheduler
 from .svc import Svc
 
+_OWNER = const(256)  # values.OWNER; the compiler knows only a module's own constants
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..contracts import CanSink, Clock, Emit, ReadInto, SavedBits, TextSink
+    from ..contracts import CanSink, Clock, Emit, Provisioner, ReadInto, SavedBits, TextSink
     from ..image.sections import Metadata
     from .commands import Commands
     from .mailboxes import Mailboxes
@@ -45,6 +49,7 @@ class Node:
         self.svc = Svc(self, stdout, can_tx, io_size)
         self.scheduler = Scheduler(vm, self.tasks, self.svc, clock, self._changed, slice_ms)
         self.emit = emit
+        self.provisioner: "Provisioner | None" = None  # what does module 9 for apps
 
     def load_begin(self, source: str, label: str = "", **options: "Any") -> "Loading":
         """A new Loading; `options` as there. ENOSPC: no PID is free."""
@@ -76,15 +81,27 @@ class Node:
 
     def kill(self, pid: int) -> None:
         """Ends a task and gives back its memory, its PID, its name and all that it has
-        declared. ESRCH; EBUSY for one that is still being loaded (abort the load)."""
+        declared. ESRCH; EBUSY for one that is still being loaded (abort the load) or
+        under debug."""
         task = self.tasks.find(pid)
         if task.state == t.LOADING:
             raise HsxError(EBUSY, "begin", "the task is being loaded")
+        self.require_unlocked(task)
         self.vm.unload(pid)
         self.tasks.remove(task)
         self.drop(pid)
         if self.emit is not None:
             self.emit("task", pid, {"state": "killed", "instance": task.instance})
+
+    def lock(self, pid: int, locked: bool = True) -> None:
+        """A debugger takes hold of a task, or lets it go: until then nothing ends or replaces it
+        but `stop` (P-45). ESRCH."""
+        self.tasks.find(pid).locked = locked
+
+    def require_unlocked(self, task: "t.Task") -> None:
+        """EBUSY for a task under debug, in the words of the reference."""
+        if task.locked:
+            raise HsxError(EBUSY, "begin", "pid_locked:%d" % task.pid)
 
     def declare(self, pid: int, metadata: "Metadata") -> None:
         """Registers what the image of a task declares. ENOSPC, EBADMSG: the caller drops the
@@ -118,6 +135,7 @@ class Node:
     def stop(self) -> None:
         """Ends all tasks, last started first, as for a soft reset."""
         for pid in sorted([task.pid for task in self.tasks.order], reverse=True):
+            self.lock(pid, False)
             if self.tasks.find(pid).state != t.LOADING:
                 self.kill(pid)
 
@@ -131,14 +149,14 @@ class Node:
     def saved(self, saved: "SavedBits | None") -> None:
         self.values.saved = saved
 
-    def get_value(self, pid: int, oid: int, auth: int = v.OWNER) -> int:
+    def get_value(self, pid: int, oid: int, auth: int = _OWNER) -> int:
         """The f16 bits of a task's value, as `auth` may read it. ENOENT, EPERM."""
         bits = self.values.get(pid, oid, auth) if 0 <= oid <= 0xFFFF else -v.ENOENT
         if bits < 0:
             raise _refusal(-bits)
         return bits
 
-    def set_value(self, pid: int, oid: int, bits: int, auth: int = v.OWNER) -> None:
+    def set_value(self, pid: int, oid: int, bits: int, auth: int = _OWNER) -> None:
         """Sets a task's value, as `auth` may; an event tells the change. ENOENT, EPERM, EBUSY as
         `Values.set`; EINVAL: not 16 bits."""
         if not 0 <= bits <= 0xFFFF:
@@ -151,7 +169,7 @@ class Node:
             self.emit("value_changed", pid, {"oid": oid, "old": old, "new": bits})
 
     def call(
-        self, pid: int, oid: int, token: "str | None" = None, auth: int = v.OWNER
+        self, pid: int, oid: int, token: "str | None" = None, auth: int = _OWNER
     ) -> "int | None":
         """Calls a command of a running task, as `auth` may; an event tells how it ended. Gives R0
         of its handler, None for a command without one. ESRCH, ENOENT, EPERM, EBUSY (the task does
@@ -164,10 +182,10 @@ class Node:
         from . import svc_command
 
         status, result = svc_command.invoke(self.svc, task, oid, token, auth)
-        if self.emit is not None:
-            self.emit("cmd_completed", pid, {"oid": oid, "status": status, "result": result})
         if status == v.EPERM:
             raise HsxError(EPERM, "begin", "the command is above this level or needs its token")
+        if self.emit is not None:
+            self.emit("cmd_completed", pid, {"oid": oid, "status": status, "result": result})
         if status != v.OK:
             raise HsxError(EIO, "begin", "the command did not return")
         return result

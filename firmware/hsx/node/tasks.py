@@ -59,6 +59,8 @@ class Task:
         self.app = ""  # base name, known when the header is
         self.instance = ""  # unique name, known when the header is
         self.source = source  # where the image came from (P-37)
+        self.grants = 0  # bits of what service module 9 does for it (node.svc_prov)
+        self.locked = False  # whether a debugger holds it (P-45)
         self.priority = priority  # 0 first .. 255 last
         self.quantum = quantum  # instructions per turn
         self.state = LOADING

@@ -265,6 +265,10 @@ class Values:
             self.changed(pid, oid, old, bits)
         return OK
 
+    def begin_with(self, pid: int, oid: int, bits: int) -> None:
+        """Takes back what was restored, before the task runs; nothing is told or saved."""
+        self._rows[self._at[pid << 16 | oid] + _BITS] = bits
+
     def persist(self, pid: int, oid: int, mode: int) -> int:
         """Mode 0: changes are not saved from now on; 1 and 2, alike: they are, if there is a key.
         OK, ENOENT, EINVAL."""
@@ -295,6 +299,10 @@ class Values:
 
     # ---- what there is ------------------------------------------------------------------------
 
+    def occupancy(self) -> int:
+        """Percent of the places or of the letters of all texts, whichever are scarcer."""
+        return max(100 * self._used // self._capacity, 100 * self._letters // _LETTERS)
+
     def count(self, pid: int) -> int:
         """How many values a task has."""
         return len(self.oids(pid))
@@ -308,32 +316,47 @@ class Values:
             if rows[at + _PID] == pid and group in (ALL_GROUPS, rows[at + _OID] >> 8)
         ]
 
+    def owner(self, oid: int) -> int:
+        """The lowest PID that has such a value, 0: none has."""
+        return min([key >> 16 for key in self._at if key & 0xFFFF == oid] or (0,))
+
+    def row(self, index: int) -> "tuple[Any, ...] | None":
+        """PID, OID, bits, flags, auth level, epsilon, min, max, key, name, unit, group name of the
+        value at this place in the order of registration, numbers as bits; None: there is none."""
+        if index >= self._used:
+            return None
+        at = index * _WIDTH
+        rows = self._rows
+        flags = rows[at + _FLAGS]
+        head = (rows[at + _PID], rows[at + _OID], rows[at + _BITS], flags & 0xFF, flags >> 8)
+        limits = (rows[at + _EPSILON], rows[at + _MIN], rows[at + _MAX], rows[at + _KEY])
+        return head + limits + tuple(self._text[index] or (None, None, None))
+
     def rows(self, pid: "int | None" = None) -> "list[dict[str, Any]]":
         """One dict a value, of one task or of all; `value` is a float, `bits` what it is made of,
         `key` 0 for a value that is not saved under any."""
-        rows = self._rows
         found = []
-        for row in range(self._used):
-            at = row * _WIDTH
-            if pid is not None and rows[at + _PID] != pid:
+        for index in range(self._used):
+            row = self.row(index)
+            if row is None or pid not in (None, row[0]):
                 continue
-            name, unit, group_name = self._text[row] or (None, None, None)
+            owner, oid, bits, flags, auth, _, low, high, key, name, unit, group_name = row
             found.append(
                 {
-                    "pid": rows[at + _PID],
-                    "oid": rows[at + _OID],
-                    "group": rows[at + _OID] >> 8,
-                    "id": rows[at + _OID] & 0xFF,
+                    "pid": owner,
+                    "oid": oid,
+                    "group": oid >> 8,
+                    "id": oid & 0xFF,
                     "name": name,
                     "unit": unit,
                     "group_name": group_name,
-                    "bits": rows[at + _BITS],
-                    "value": float16.to_float(rows[at + _BITS]),
-                    "flags": rows[at + _FLAGS] & 0xFF,
-                    "auth": rows[at + _FLAGS] >> 8,
-                    "min": float16.to_float(rows[at + _MIN]),
-                    "max": float16.to_float(rows[at + _MAX]),
-                    "key": rows[at + _KEY],
+                    "bits": bits,
+                    "value": float16.to_float(bits),
+                    "flags": flags,
+                    "auth": auth,
+                    "min": float16.to_float(low),
+                    "max": float16.to_float(high),
+                    "key": key,
                 }
             )
         return found

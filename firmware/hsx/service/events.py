@@ -3,12 +3,12 @@
 
 An event is the tuple (seq, ts, type, pid, data): seq counts from 1 and never repeats, ts is a tick
 (hsx.ticks), pid is 0 for the node itself, data a dict whose keys belong to the type. In the log it
-takes some 40 bytes (`link.messages`); the oldest give way to a new one.
+takes some 40 bytes (`link.wire`); the oldest give way to a new one.
 """
 
 from .. import errors
 from ..errors import EINVAL, ENOENT, HsxError
-from ..link.messages import MAX_EVENT, pack_event, unpack_event
+from ..link.wire import MAX_EVENT, pack_event, unpack_event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,12 +84,16 @@ class Events:
             raise HsxError(ENOENT, "begin", "seq_evicted")
         return Subscription(self, since, window)
 
-    def read(self, seq: int) -> "Event":
-        """The event `seq`, which the log must hold."""
+    def copy(self, seq: int, buf: "memoryview") -> int:
+        """Puts the event `seq`, which the log must hold, packed into `buf`; its length."""
+        log = self._log
         at = self._first
         for _ in range(seq - self.oldest):
-            at = (at + self._log[at]) % len(self._log)
-        return self._read(seq, at)
+            at = (at + log[at]) % len(log)
+        size = log[at]
+        for n in range(size):
+            buf[n] = log[(at + n) % len(log)]
+        return size
 
     def _read(self, seq: int, at: int) -> "Event":
         log = self._log
@@ -114,22 +118,24 @@ class Subscription:
         """Whether nothing more is handed out before an `ack`."""
         return self.sent - self.acked >= self._window
 
-    def next(self) -> "Event | None":
-        """The next event, None if there is none or the window is used up. After a loss a `warning`
-        comes first, with the reason `event_dropped`, the first lost seq and the number of them; it
-        has the seq of the last lost one."""
+    def next(self, buf: "memoryview") -> int:
+        """Packs the next event into `buf` (MAX_EVENT bytes); its length, 0 if there is none or the
+        window is used up. `sent` is its seq. After a loss a `warning` comes first, with the reason
+        `event_dropped`, the first lost seq and the number of them; it has the seq of the last lost
+        one."""
         events = self._events
         if self.stalled or self.sent >= events.seq:
-            return None
+            return 0
         lost = events.oldest - 1 - self.sent
         if lost > 0:
             data = {"reason": "event_dropped", "dropped_seq": self.sent + 1, "drops": lost}
             self.sent += lost
             # What was lost is not on its way.
             self.acked = max(self.acked, self.sent - self._window + 1)
-            return (self.sent, events.read(events.oldest)[1], "warning", 0, data)
+            events.copy(events.oldest, buf)
+            return pack_event(buf, unpack_event(buf)[0], "warning", 0, data)
         self.sent += 1
-        return events.read(self.sent)
+        return events.copy(self.sent, buf)
 
     def ack(self, seq: int) -> None:
         """All up to `seq` have arrived. EINVAL for one that was never handed out; one that is

@@ -15,13 +15,15 @@ import hashlib
 from micropython import const
 
 from .. import errors, ticks
-from ..errors import EBUSY, EIO, ENODEV, HsxError
-from ..image.verify import verify
+from ..errors import EBADMSG, EBUSY, EIO, ENODEV, ENOENT, HsxError
+from ..image.verify import Verification, verify
+from ..link.command import ACTIVATE, CONFIRM
 from ..node import names
-from ..store.bank import Image
+from ..store.bank import FIXED_PID, Image
 from ..store.store import BANK_NAMES
-from ..store.superblock import NONE, TRIAL
-from . import policy
+from ..store.superblock import BANK_A, BANK_B, NONE, TRIAL
+from .loads import Loads
+from .session import PROGRESS_MS
 from .set_tasks import SetTasks
 
 TYPE_CHECKING = False
@@ -35,8 +37,11 @@ if TYPE_CHECKING:
     from ..store.staging import Staging
     from ..store.store import Store
     from .events import Events
+    from .policy import Policy
 
 CONFIRM_MS = const(60000)  # how long a set on trial must run without a fault to confirm itself
+ASKED = "asked for"  # the reason of a rollback that nothing forced
+
 _TRIES = const(3)  # to read a medium at boot
 
 
@@ -59,45 +64,77 @@ class _Digests:
 
 
 def describe(
-    node: "Node", readinto: "ReadInto", label: str, buf: "memoryview", version: str = ""
+    policy: "Policy", readinto: "ReadInto", label: str, buf: "memoryview", version: str = ""
 ) -> Image:
     """The directory entry of the image that `readinto` gives, named after its app, or after
-    `label` (a path). EBADMSG for an image that breaks a rule; what `policy.admit` raises for one
+    `label` (a path). EBADMSG for an image that breaks a rule; what the policy raises for one
     that this node would not run, or that says another `version`."""
     digests = _Digests(readinto)
-    header, metadata, length = verify(digests.readinto, buf)
-    policy.admit(node.svc, header, metadata, version)
+    admission = policy.admission(version)
+    header, metadata, length = verify(digests.readinto, buf, admission)
+    admission.end(metadata)
     name = names.base(header.app_name, label, 0)
     image = Image(name, length, digests.crc, digests.sha256())
     image.version = version
     if metadata.info is not None:
         image.version = metadata.info.version or version
         image.epoch = metadata.info.epoch
+    if metadata.wishes is not None:
+        image.pid = metadata.wishes.get("pid", 0)
+        if metadata.wishes.get("pid_fixed", False):
+            image.flags = FIXED_PID
     return image
 
 
-class Provisioning:
-    """`chunk`: the buffer that images are loaded through. `confirm_ms`: see CONFIRM_MS. Calls
-    raise ENODEV while the medium holds no store."""
+class _Judge:
+    """Whether an image that was staged may be run: what a load of it would say, and that its
+    directory entry tells the truth (`store.bank.Judge`)."""
+
+    def __init__(self, policy: "Policy", image: Image) -> None:
+        self._image = image
+        self._admission = policy.admission(image.version)
+        self._verification = Verification(self._admission)
+        self.write = self._verification.write
+
+    def end(self) -> None:
+        header, metadata, _ = self._verification.end()
+        image, info = self._image, metadata.info
+        stack = image.stack or (info.stack if info is not None else 0)
+        heap = image.heap or (info.heap if info is not None else 0)
+        self._admission.memory(header, stack, heap)
+        self._admission.end(metadata)
+        epoch = metadata.info.epoch if metadata.info is not None else 0
+        if epoch != self._image.epoch or header.app_name not in ("", self._image.name):
+            raise HsxError(EBADMSG, "verify", "directory tells the image otherwise")
+
+
+class Provisioning(Loads):
+    """The loads, and the set that the node keeps. `chunk`: the buffer that its images are loaded
+    through. `confirm_ms`: see CONFIRM_MS. Calls about the set raise ENODEV while the medium holds
+    no store."""
+
+    KEEPS_SETS = True
 
     def __init__(
         self,
         node: "Node",
         events: "Events",
         clock: "Clock",
+        policy: "Policy",
         store: "Store",
         chunk: "memoryview",
         confirm_ms: int = CONFIRM_MS,
     ) -> None:
-        self._node = node
-        self._events = events
-        self._clock = clock
+        super().__init__(node, events, clock, policy)
+        policy.store = store
         self._store = store
         self._confirm_ms = confirm_ms
-        self._tasks = SetTasks(node, events, clock, chunk)
+        self._tasks = SetTasks(self, chunk)
         self._on_trial = False  # whether the set that runs is
         self._since = 0  # tick at which it started
         self._staging: "Staging | None" = None
+        self._source = "FRAM"  # where the set on its way comes from
+        self._told = 0  # tick of the last event about it
 
     @property
     def store(self) -> "Store":
@@ -114,42 +151,43 @@ class Provisioning:
         for left in range(_TRIES - 1, -1, -1):
             try:
                 if not store.open():
-                    self._events.warn(
+                    self.events.warn(
                         "FRAM", HsxError(ENODEV, "boot", "there is no store: format it")
                     )
                     return False
                 break
             except OSError as error:
                 if not left or error.errno not in (EIO, ENODEV):
-                    self._events.warn("FRAM", error)
+                    self.events.warn("FRAM", error)
                     return False
                 yield
-        self._node.saved = store.values
+        self.node.saved = store.values
         before = store.superblocks.state.active
         try:
             after = store.commit.choose(hard)
         except OSError as error:
-            self._events.warn("FRAM", error)
+            self.events.warn("FRAM", error)
             return False
         if after != before:
             self._tell_rollback(before, after, "attempts used up")
-        return (yield from self._run())
+        return (yield from self.run_active())
 
     def poll(self, now: int) -> "Generator[None, None, bool] | None":
         """Looks after the set on trial: confirms it when it has been quiet for long enough;
         gives the work of its revert if one of its tasks has faulted. In between, the store's own
         small work."""
-        if not self._store.valid:
-            return None
+        work = super().poll(now)
+        if work is not None or not self._store.valid:
+            return work
         if self._on_trial:
             if self._tasks.faulted():
-                return self.revert("task faulted")
+                return None if self._tasks.locked() else self.revert("task faulted")
             if ticks.diff(now, self._since) >= self._confirm_ms:
                 self._since = now  # if the medium fails now: tried again later
                 try:
                     self.confirm()
                 except OSError as error:
-                    self._events.warn("FRAM", error)
+                    self.events.warn("FRAM", error)
         self._store.poll(now)
         return None
 
@@ -158,7 +196,7 @@ class Provisioning:
         try:
             self._store.close()
         except OSError as error:
-            self._events.warn("FRAM", error)
+            self.events.warn("FRAM", error)
 
     # ---- staging ------------------------------------------------------------------------------
 
@@ -179,21 +217,46 @@ class Provisioning:
                         new.remove(image)
                         break
                 whole.append(kept)
-        staging = store.commit.stage(whole + new)
+        return self._begun(store.commit.stage(whole + new), "FRAM")
+
+    def stage_stream(self, total: int, digest: bytes, source: str) -> "Staging":
+        """Begins to stage a set that comes as the `total` bytes of its bank, from `source`; its
+        directory must hash to `digest`, 16 bytes. Errors as `Commit.stage_stream`."""
+        return self._begun(self.store.commit.stage_stream(total, digest), source)
+
+    def _begun(self, staging: "Staging", source: str) -> "Staging":
         self._staging = staging
+        self._source = source
+        self._told = self.clock()
         there = staging.done  # more than the directory if it goes on where it was
         self._tell(
             "provisioning.started", "LOADING", total_bytes=staging.total, bytes_written=there
         )
         return staging
 
-    def end(self, staging: "Staging") -> "Iterator[None]":
+    def progress(self, staging: "Staging") -> None:
+        """Tells how far the set is, but not too often (P-82)."""
+        now = self.clock()
+        if staging.done != staging.total and ticks.diff(now, self._told) < PROGRESS_MS:
+            return
+        self._told = now
+        done, total = staging.done, staging.total
+        data = {"bytes_written": done, "total_bytes": total, "percent": done * 100 // total}
+        self._tell("provisioning.progress", "LOADING", **data)
+
+    def give_up(self, staging: "Staging") -> None:
+        """Ends a staging; what is in place stays, and the same set goes on there."""
+        if staging.live:
+            staging.abort()
+            self._tell("provisioning.aborted", "ABORTING", bytes_written=staging.done)
+
+    def end_staging(self, staging: "Staging") -> "Iterator[None]":
         """Reads the staged set back; then it may be activated. EBADMSG if it is not what was
         announced."""
         try:
-            yield from staging.end()
+            yield from staging.end(self._judged_by)
         except OSError as error:
-            self._failed(error, "verify")
+            self._tell_failed(error, "verify")
             raise
         self._tell("provisioning.complete", "READY", ready=True, bytes_written=staging.total)
 
@@ -204,19 +267,25 @@ class Provisioning:
         staging = self._staging
         if staging is None or not staging.live:
             raise HsxError(EBUSY, "commit", "no set is staged")
+        self._require_unlocked()
         if not staging.verified:
-            yield from self.end(staging)
+            yield from self.end_staging(staging)
+        self.commit(staging)
+        return (yield from self.run_active())
+
+    def commit(self, staging: "Staging") -> None:
+        """The one superblock write that makes a staged set the active one, on trial; it does not
+        run yet. Errors as `Commit.commit`."""
         store = self.store
         try:
             store.commit.commit(staging)
         except OSError as error:
             # R3: a write that failed has happened or not; the superblock was read again.
             if not store.valid or store.superblocks.state.active != staging.bank:
-                self._failed(error, "commit")
+                self._tell_failed(error, "commit")
                 raise
         self._staging = None
         self._tell_persisted("trial")
-        return (yield from self._run())
 
     # ---- the set that runs --------------------------------------------------------------------
 
@@ -235,16 +304,38 @@ class Provisioning:
         before = store.superblocks.state.active
         store.commit.revert()
         self._tell_rollback(before, store.superblocks.state.active, reason)
-        return (yield from self._run())
+        return (yield from self.run_active())
 
     def rollback(self) -> "Generator[None, None, bool]":
         """Back to the previous set (R10): on trial as `revert`, else a swap of two confirmed
         ones. Returns whether one runs. ENOENT if there is no previous set."""
         store = self.store
+        self._require_unlocked()
         before = store.superblocks.state.active
         yield from store.commit.rollback()
-        self._tell_rollback(before, store.superblocks.state.active, "asked for")
-        return (yield from self._run())
+        self._tell_rollback(before, store.superblocks.state.active, ASKED)
+        return (yield from self.run_active())
+
+    def active(self) -> int:
+        """The bank that runs: 0 none, 1 A, 2 B."""
+        return self.store.superblocks.state.active
+
+    def active_digest(self) -> bytes:
+        """Of the set that is active; empty without one."""
+        state = self.store.superblocks.state
+        return state.digests[state.active - 1] if state.active != NONE else b""
+
+    def digest_for(self, action: int) -> bytes:
+        """Of the set that a signed command about sets would act on (link.command): the staged
+        one, the active one, or the one before. ENOENT if there is none."""
+        state = self.store.superblocks.state
+        if action == ACTIVATE:
+            if self._staging is not None and self._staging.live:
+                return self._staging.digest
+        elif state.active != NONE:
+            bank = state.active if action == CONFIRM else BANK_A + BANK_B - state.active
+            return state.digests[bank - 1]
+        raise HsxError(ENOENT, "begin", "there is no such set")
 
     def status(self) -> "dict[str, Any]":
         """Store.status(), and `staged`: bytes in place of the set on its way, `total`: of all,
@@ -266,11 +357,20 @@ class Provisioning:
         self._store.format(confirmation)
         self._on_trial = False
         self._staging = None
-        self._node.saved = self._store.values
+        self.node.saved = self._store.values
 
     # ---- inside -------------------------------------------------------------------------------
 
-    def _run(self) -> "Generator[None, None, bool]":
+    def _judged_by(self, image: Image) -> "_Judge":
+        return _Judge(self.policy, image)
+
+    def _require_unlocked(self) -> None:
+        """Nothing takes a task from a debugger (P-45)."""
+        pid = self._tasks.locked()
+        if pid:
+            raise HsxError(EBUSY, "commit", "pid_locked:%d" % pid)
+
+    def run_active(self) -> "Generator[None, None, bool]":
         """Runs the active set in place of the one that ran, or what takes its place."""
         self._on_trial = False
         store = self.store
@@ -280,7 +380,7 @@ class Provisioning:
             bank = yield from store.commit.run(wanted, self._load)
         except OSError as error:
             self._tasks.stop()
-            self._events.warn("FRAM", error)
+            self.events.warn("FRAM", error)
             return False
         if bank != wanted:
             self._tell_rollback(wanted, bank, "set does not start")
@@ -289,7 +389,7 @@ class Provisioning:
             return False
         self._tasks.start()
         self._on_trial = state.states[bank - 1] == TRIAL
-        self._since = self._clock()
+        self._since = self.clock()
         return True
 
     def _load(self, reader: "BankReader") -> "Iterator[None]":
@@ -298,19 +398,21 @@ class Provisioning:
 
     def _tell(self, kind: str, phase: str, **data: "Any") -> None:
         data["phase"] = phase
-        data["source"] = "FRAM"
-        self._events.emit(kind, 0, data)
+        data["source"] = self._source
+        self.events.emit(kind, 0, data)
 
     def _tell_persisted(self, state: str) -> None:
         superblock = self.store.superblocks.state
         data: "dict[str, Any]" = {"slot": BANK_NAMES[superblock.active], "state": state}
+        data["phase"] = "READY"
         data["generation"] = superblock.generation
-        self._events.emit("provisioning.persisted", 0, data)
+        self.events.emit("provisioning.persisted", 0, data)
 
     def _tell_rollback(self, before: int, after: int, reason: str) -> None:
         data = {"from": BANK_NAMES[before], "to": BANK_NAMES[after], "reason": reason}
-        self._events.emit("provisioning.rollback", 0, data)
+        data["phase"] = "READY" if reason == ASKED else "FAILED"
+        self.events.emit("provisioning.rollback", 0, data)
 
-    def _failed(self, error: OSError, where: str) -> None:
+    def _tell_failed(self, error: OSError, where: str) -> None:
         code, detail = errors.name(error.errno), getattr(error, "detail", "error of the medium")
         self._tell("provisioning.error", "FAILED", code=code, where=where, detail=detail)

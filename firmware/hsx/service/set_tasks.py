@@ -2,27 +2,22 @@
 """SetTasks: the tasks that run a set of images from a bank, loaded all or none."""
 
 from ..node import tasks as t
-from .session import Session
+from ..store.bank import FIXED_PID, GRANTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..contracts import Clock
-    from ..node.node import Node
     from ..store.bank import BankReader
-    from .events import Events
+    from .loads import Loads
 
 
 class SetTasks:
-    """`chunk`: the buffer that images are loaded through."""
+    """`loads` loads them; `chunk`: the buffer that it takes."""
 
-    def __init__(
-        self, node: "Node", events: "Events", clock: "Clock", chunk: "memoryview"
-    ) -> None:
-        self._node = node
-        self._events = events
-        self._clock = clock
+    def __init__(self, loads: "Loads", chunk: "memoryview") -> None:
+        self._loads = loads
+        self._node = loads.node
         self._chunk = chunk
         self._tasks: "list[t.Task]" = []
 
@@ -35,21 +30,21 @@ class SetTasks:
             for index in range(reader.count):
                 image = reader.image(index)
                 self._make_room(image.name)
-                session = Session(
-                    self._node,
-                    self._events,
-                    self._clock,
-                    reader.source(index).readinto,
-                    self._chunk,
+                session = self._loads.begin(
                     where + image.name,
                     image.length,
                     label=image.name,
                     priority=image.priority,
                     quantum=image.quantum,
                     stack=image.stack,
+                    heap=image.heap,
                     sha256=image.sha256,
+                    pid=image.pid,
+                    fixed_pid=bool(image.flags & FIXED_PID),
+                    grants=image.flags & GRANTS,
                 )
-                while session.step():
+                readinto = reader.source(index).readinto
+                while session.step(readinto, self._chunk):
                     yield
                 self._tasks.append(self._node.tasks.find(session.pid))
         except OSError:
@@ -62,11 +57,19 @@ class SetTasks:
             self._node.start(task.pid)
 
     def stop(self) -> None:
-        """Ends the tasks, last loaded first."""
+        """Ends the tasks, last loaded first; who must not disturb a debugger asks `locked`."""
         while self._tasks:
             task = self._tasks.pop()
             if task in self._node.tasks.order:
+                task.locked = False
                 self._node.kill(task.pid)
+
+    def locked(self) -> int:
+        """The PID of a task that is under debug (P-45), 0 if none is."""
+        for task in self._tasks:
+            if task.locked:
+                return task.pid
+        return 0
 
     def faulted(self) -> bool:
         """Whether one of the tasks was parked by an error."""
@@ -79,4 +82,5 @@ class SetTasks:
         """The set's app takes the place of the same one from elsewhere."""
         for task in list(self._node.tasks.order):
             if task.app == app and task not in self._tasks and task.state != t.LOADING:
+                task.locked = False
                 self._node.kill(task.pid)

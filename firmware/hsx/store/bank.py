@@ -18,9 +18,11 @@ from .superblock import DIGEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from ..contracts import Judge
     from .region import Region
+
 
 HEADER = const(16)
 ENTRY = const(112)
@@ -30,6 +32,10 @@ _VERSION = const(1)
 _HEADER_FORMAT = "<4sBBHII"
 _ENTRY_FORMAT = "<32s16s32sIIIIIHHHBBBxxx"
 _ALIGN = const(4)
+
+# Flags of an entry; the grants are those of spec/provisioning.md P-86: LOAD 1, ABORT 2, FMAP 4.
+GRANTS = const(0x07)
+FIXED_PID = const(0x08)  # the wanted PID or none; without it another one will do (P-71)
 
 # Where an image came from.
 SOURCES = ("unknown", "card", "can", "uart", "file", "repl", "frozen")
@@ -191,9 +197,9 @@ class BankReader:
         """Image `index` as a Source."""
         return ImageSource(self._region, self.image(index))
 
-    def check(self, image: Image, deep: bool) -> "Iterator[None]":
+    def check(self, image: Image, deep: bool, judge: "Judge | None" = None) -> "Iterator[None]":
         """Reads an image back, one chunk a step. EBADMSG if its CRC-32 or, with `deep`, its
-        SHA-256 is not the entry's."""
+        SHA-256 is not the entry's. `judge` sees the bytes too; what it raises goes on."""
         crc = 0
         digester = hashlib.sha256() if deep else None
         at = 0
@@ -203,15 +209,23 @@ class BankReader:
             crc = binascii.crc32(chunk, crc)
             if digester is not None:
                 digester.update(chunk)
+            if judge is not None:
+                judge.write(chunk)
             at += len(chunk)
             yield
         if crc != image.crc or (digester is not None and digester.digest() != image.sha256):
             raise HsxError(EBADMSG, "verify", "image in the bank is damaged")
+        if judge is not None:
+            judge.end()
 
-    def check_all(self, deep: bool) -> "Iterator[None]":
-        """Checks every image of an open bank, as `check`."""
+    def check_all(
+        self, deep: bool, judged_by: "Callable[[Image], Judge] | None" = None
+    ) -> "Iterator[None]":
+        """Checks every image of an open bank, as `check`; `judged_by(image)` makes its judge."""
         for index in range(self.count):
-            yield from self.check(self.image(index), deep)
+            image = self.image(index)
+            judge = judged_by(image) if judged_by is not None else None
+            yield from self.check(image, deep, judge)
 
 
 class ImageSource:
@@ -233,6 +247,35 @@ class ImageSource:
         """Nothing to give back; a Source has it."""
 
 
+class StreamWriter:
+    """Takes a set as the bytes of a bank, directory first: `used` of them. `digest`: the 16 bytes
+    that the directory must hash to. What the images are is known once the directory is there.
+    ENOSPC: more bytes than the bank has; EINVAL: too few for a set. `chunk` as in BankWriter."""
+
+    def __init__(self, region: "Region", used: int, digest: bytes, chunk: memoryview) -> None:
+        if used > region.size:
+            raise HsxError(ENOSPC, "begin", "set does not fit into a bank")
+        if used <= HEADER + ENTRY:
+            raise HsxError(EINVAL, "begin", "a set has 1 to 16 images")
+        self._region = region
+        self._chunk = chunk
+        self.images: "list[Image]" = []
+        self.used = used
+        self.digest = digest
+
+    def begin(self) -> int:
+        """Nothing is known yet: no byte is in place."""
+        return 0
+
+    def place(self, index: int, offset: int, size: int) -> int:
+        """A stream has no images to name a place by: EINVAL."""
+        raise HsxError(EINVAL, "write", "no such image in the set")
+
+    def put(self, at: int, data: memoryview) -> None:
+        """Writes what differs of `data` at `at` in the bank."""
+        write_differing(self._region, at, data, self._chunk)
+
+
 class BankWriter:
     """Writes a set, laid out by `lay_out`, into `region`. `chunk` holds what is on the medium
     while it is compared: only bytes that differ are written (R7)."""
@@ -252,26 +295,33 @@ class BankWriter:
             digester.update(self._entry)
         self.digest = digester.digest()[:DIGEST]
 
-    def write_directory(self) -> None:
-        """Writes header and entries."""
-        self._put(0, memoryview(self._header))
+    def begin(self) -> int:
+        """Writes header and entries; bytes that are in place then."""
+        self.put(0, memoryview(self._header))
         for index, image in enumerate(self.images):
             image.pack_into(self._entry)
-            self._put(HEADER + index * ENTRY, memoryview(self._entry))
+            self.put(HEADER + index * ENTRY, memoryview(self._entry))
+        return self.images[0].offset
 
-    def write(self, index: int, offset: int, data: memoryview) -> None:
-        """Writes bytes of image `index` at `offset` in it. EINVAL for an image that is not in the
-        set; ENOSPC beyond the image's length."""
+    def place(self, index: int, offset: int, size: int) -> int:
+        """Where in the bank `size` bytes from `offset` of image `index` stand. EINVAL for an image
+        that is not in the set; ENOSPC beyond the image's length."""
         if not 0 <= index < len(self.images):
             raise HsxError(EINVAL, "write", "no such image in the set")
         image = self.images[index]
-        if offset < 0 or len(data) > image.length or offset > image.length - len(data):
+        if offset < 0 or size > image.length or offset > image.length - size:
             raise HsxError(ENOSPC, "write", "image is longer than announced", offset=offset)
-        self._put(image.offset + offset, data)
+        return image.offset + offset
 
-    def _put(self, at: int, data: memoryview) -> None:
-        done = 0
-        while done < len(data):
-            count = min(len(self._chunk), len(data) - done)
-            write_changed(self._region, at + done, data[done:], self._chunk, count)
-            done += count
+    def put(self, at: int, data: memoryview) -> None:
+        """Writes what differs of `data` at `at` in the bank."""
+        write_differing(self._region, at, data, self._chunk)
+
+
+def write_differing(region: "Region", at: int, data: memoryview, chunk: memoryview) -> None:
+    """Writes the bytes of `data` that differ from what is at `at`, compared through `chunk`."""
+    done = 0
+    while done < len(data):
+        count = min(len(chunk), len(data) - done)
+        write_changed(region, at + done, data[done:], chunk, count)
+        done += count

@@ -21,7 +21,7 @@ the medium broke off has happened or not, as after a power cut (R3).
 from micropython import const
 
 from ..errors import EBADMSG, EBUSY, EIO, ENODEV, ENOENT, EPERM, HsxError
-from .bank import BankReader, BankWriter
+from .bank import BankReader, BankWriter, StreamWriter
 from .staging import Staging, StagingRecord
 from .superblock import (
     BANK_A,
@@ -201,12 +201,18 @@ class Commit:
         """Begins to stage a complete set, or takes up the same one where it was. R5: EBUSY on
         trial; the bank is declared empty before its first byte changes. EINVAL and ENOSPC as
         bank.lay_out."""
-        state = self._state
-        if self._on_trial():
-            raise HsxError(EBUSY, "begin", "a set is on trial")
         bank = self._target()
-        # Before the declaration: a set that cannot be staged costs nobody a rollback.
-        writer = BankWriter(self._banks[bank - 1], images, self._compare)
+        return self._stage(bank, BankWriter(self._banks[bank - 1], images, self._compare))
+
+    def stage_stream(self, used: int, digest: bytes) -> Staging:
+        """The same for a set that comes as the bytes of its bank, `used` of them; `digest`: of the
+        set. Errors as `stage`, and as bank.StreamWriter."""
+        bank = self._target()
+        return self._stage(bank, StreamWriter(self._banks[bank - 1], used, digest, self._compare))
+
+    def _stage(self, bank: int, writer: "BankWriter | StreamWriter") -> Staging:
+        # A set that cannot be staged has ended before the declaration: it costs nobody a rollback.
+        state = self._state
         self.forget()
         self._declare(bank)
         active = None
@@ -324,7 +330,10 @@ class Commit:
         return BANK_A if bank == BANK_B else BANK_B
 
     def _target(self) -> int:
-        """R5: the inactive bank; with none active an empty one, else any that is not confirmed."""
+        """R5: the inactive bank; with none active an empty one, else any that is not confirmed.
+        EBUSY on trial."""
+        if self._on_trial():
+            raise HsxError(EBUSY, "begin", "a set is on trial")
         active = self._state.active
         if active != NONE:
             return self._other(active)

@@ -26,7 +26,7 @@ class FileRegion(Region):
         while length < size:
             length += self._file.write(b"\xff" * min(256, size - length))
         self._file.flush()
-        super().__init__(length)
+        Region.__init__(self, length)
 
     def _read(self, addr: int, buf: memoryview) -> None:
         self._file.seek(addr)

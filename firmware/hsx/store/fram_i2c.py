@@ -23,7 +23,7 @@ class FramI2c(Region):
     ) -> None:
         if not addresses or not 0 < device_size <= 0x10000 or transfer < 1:
             raise HsxError(EINVAL, "begin", "devices of a FRAM")
-        super().__init__(device_size * len(addresses))
+        Region.__init__(self, device_size * len(addresses))
         self._bus = bus
         self._addresses = addresses
         self._device_size = device_size

@@ -26,7 +26,7 @@ class FramSpi(Region):
     def __init__(self, bus: object, select: object, size: int, identity: bytes = b"") -> None:
         if not 0 < size <= 0x1000000:
             raise HsxError(EINVAL, "begin", "size of a FRAM")
-        super().__init__(size)
+        Region.__init__(self, size)
         self._bus = bus
         self._select = select
         self._command = bytearray(4 if size > 0x10000 else 3)

@@ -41,7 +41,7 @@ class SubRegion(Region):
 
     def __init__(self, parent: Region, base: int, size: int) -> None:
         parent._check(base, size)
-        super().__init__(size)
+        Region.__init__(self, size)
         self._parent = parent
         self._base = base
         self.written = 0  # bytes since the counter was last taken

@@ -41,12 +41,14 @@ class SavedValues:
         self._views = [view[n * SLOT : (n + 1) * SLOT] for n in range(_SLOTS)]
         self._slot = bytearray(SLOT)
         self._pending: "dict[int, tuple[int, int]]" = {}  # key -> bits, tick when due
+        self._used = 0  # places with a key
         self.damaged = 0  # slots that were neither blank nor valid when the store was opened
 
     def open(self) -> None:
         """Finds which keys are stored where."""
         self._pending.clear()
         self.damaged = 0
+        self._used = 0
         for at in range(self._count):
             self._region.readinto(at * _SLOTS * SLOT, self._triple)
             key = 0
@@ -55,7 +57,8 @@ class SavedValues:
                     key = view[0] | view[1] << 8
                 elif not blank(view):
                     self.damaged += 1
-            self._keys[at] = key
+            self._keys[at] = 0
+            self._take(at, key)
 
     def clear(self) -> None:
         """Blanks every slot (format)."""
@@ -77,6 +80,10 @@ class SavedValues:
             return None
         slot = self._load(at)
         return None if slot < 0 else self._field(slot, 2, 2)
+
+    def occupancy(self) -> int:
+        """Percent of the places for keys."""
+        return 100 * self._used // self._count
 
     def keys(self) -> "list[int]":
         """The keys that have a value on the medium."""
@@ -107,7 +114,7 @@ class SavedValues:
             self.save(key, bits)
             return
         # The place is taken now: a key without one would hold up every flush, and so every commit.
-        self._keys[self._place(key)] = key
+        self._take(self._place(key), key)
         waiting = self._pending.get(key)
         due = waiting[1] if waiting else ticks.add(now, debounce_ms)
         self._pending[key] = (bits, due)
@@ -150,7 +157,7 @@ class SavedValues:
         struct.pack_into(_FORMAT, self._slot, 0, key, bits, seq + 1, self._superblocks.state.open)
         seal(self._slot)
         self._region.write((at * _SLOTS + slot) * SLOT, self._slot)
-        self._keys[at] = key
+        self._take(at, key)
 
     def drop_rejected(self) -> None:
         """V4: blanks every slot that is valid and not accepted."""
@@ -169,6 +176,11 @@ class SavedValues:
     def _valid(self, view: memoryview) -> bool:
         key = view[0] | view[1] << 8
         return key not in (0, 0xFFFF) and sealed(view)
+
+    def _take(self, at: int, key: int) -> None:
+        if key and not self._keys[at]:
+            self._used += 1
+        self._keys[at] = key
 
     def _find(self, key: int) -> int:
         for at in range(self._count):

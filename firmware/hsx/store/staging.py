@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: MIT
 """A set on its way into the inactive bank, and the record that lets it go on after a reset (R6).
 
-Begin is `Commit.stage()`; then images arrive in chunks of any size, at any offset, in any order;
-`end()` reads the whole bank back; `Commit.commit()` makes it the one that boots. A reset or an
-abort between leaves nothing to clean up: the same set, staged again, goes on where it was.
+Begin is `Commit.stage()` for images, or `Commit.stage_stream()` for the bytes of a whole bank;
+they arrive in chunks of any size, at any offset, in any order; `end()` reads the whole bank back;
+`Commit.commit()` makes it the one that boots. A reset or an abort between leaves nothing to clean
+up: the same set, staged again, goes on where it was.
 """
 
 import struct
 
 from micropython import const
 
-from ..errors import EBADMSG, EBUSY, HsxError
+from ..errors import EBADMSG, EBUSY, ENOSPC, HsxError
 from .layout import STAGING_COPY
 from .record import seal, sealed
 from .superblock import EMPTY, NO_DIGEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from .bank import BankReader, BankWriter
+    from ..contracts import Judge
+    from .bank import BankReader, BankWriter, Image, StreamWriter
     from .region import Region
     from .superblock import State
 
@@ -91,7 +93,7 @@ class Staging:
         self,
         bank: int,
         decl: int,
-        writer: "BankWriter",
+        writer: "BankWriter | StreamWriter",
         reader: "BankReader",
         record: StagingRecord,
         active: "BankReader | None",
@@ -99,12 +101,13 @@ class Staging:
         progress: int,
     ) -> None:
         self.bank = bank
-        self.images = writer.images
+        self.images = writer.images  # of a stream: empty until `carry_over` has seen its directory
         self.digest = writer.digest
         self.total = writer.used  # bytes, directory and gaps included
         self.done = 0  # bytes from the start of the bank that are in place
         self.live = True  # False once committed, aborted, or another staging has begun
         self.verified = False  # True from a good read-back to the next write
+        self._epoch = 0
         self._changed = False  # since the read-back began
         self._decl = decl
         self._writer = writer
@@ -122,19 +125,24 @@ class Staging:
         if counts and not resumed and record.progress:
             # Another set was on its way here: its progress must not outlive its bytes.
             record.write(self.bank, self._decl, self.digest, 0)
-        self._writer.write_directory()
-        self.done = self._writer.images[0].offset
+        self.done = self._writer.begin()
         if resumed:
             self.done = max(self.done, min(record.progress, self.total))
 
     def write(self, index: int, offset: int, data: memoryview) -> None:
         """Bytes of image `index` from `offset` in it. EBUSY for a staging that is over; else as
-        BankWriter.write."""
+        BankWriter.place."""
         self._require()
+        self.put(self._writer.place(index, offset, len(data)), data)
+
+    def put(self, at: int, data: memoryview) -> None:
+        """Bytes from `at` of the bank. EBUSY for a staging that is over, ENOSPC beyond its end."""
+        self._require()
+        if at < 0 or at > self.total - len(data):
+            raise HsxError(ENOSPC, "write", "set is longer than announced", offset=at)
         self.verified = False
         self._changed = True
-        self._writer.write(index, offset, data)
-        at = self._writer.images[index].offset + offset
+        self._writer.put(at, data)
         self._arrived(at, at + len(data))
         if self.done - self._recorded() >= self._progress:
             # R6: data first, then progress.
@@ -142,31 +150,46 @@ class Staging:
 
     def resume_at(self, index: int) -> int:
         """Bytes of image `index` that are in place from its start on: where a transfer goes on."""
-        image = self._writer.images[index]
+        image = self.images[index]
         return max(0, min(image.length, self.done - image.offset))
 
     def carry_over(self) -> "Iterator[None]":
-        """Copies the images that the active bank holds too, one chunk a step."""
+        """Copies the images that the active bank holds too, one chunk a step. Of a stream the
+        directory must be in place: EBADMSG if it is not the announced one."""
+        self._require()
+        if not self.images:
+            self._reader.open(self.digest)
+            self.images = [self._reader.image(index) for index in range(self._reader.count)]
         if self._active is None:
             return
-        for index, image in enumerate(self._writer.images):
+        for index, image in enumerate(self.images):
             old = self._active.find(image.sha256, image.length)
             at = self.resume_at(index)
             while old is not None and at < image.length:
                 count = min(len(self._chunk), image.length - at)
                 self._active.read(old, at, self._chunk[:count])
-                self.write(index, at, self._chunk[:count])
+                self.put(image.offset + at, self._chunk[:count])
                 at += count
                 yield
 
-    def end(self) -> "Iterator[None]":
+    def holds(self, start: int, end: int) -> bool:
+        """Whether the bytes from `start` to before `end` are known to be in place."""
+        if end <= self.done:
+            return True
+        for piece in self._ahead:  # noqa: SIM110  any() with a generator allocates
+            if piece[0] <= start and end <= piece[1]:
+                return True
+        return False
+
+    def end(self, judged_by: "Callable[[Image], Judge] | None" = None) -> "Iterator[None]":
         """Reads the whole bank back, one chunk a step (R7). EBADMSG if it is not the set; then
-        the staging starts anew from its first byte."""
+        the staging starts anew from its first byte. `judged_by(image)`: BankReader.check_all."""
         self._require()
         self._changed = False
         try:
             self._reader.open(self.digest)
-            yield from self._reader.check_all(True)
+            yield from self._reader.check_all(True, judged_by)
+            self._epoch = self._reader.epoch
         except HsxError as error:
             if error.errno == EBADMSG:
                 # R7: before the error is reported.
@@ -182,8 +205,8 @@ class Staging:
 
     @property
     def epoch(self) -> int:
-        """The lowest epoch of the images."""
-        return min([image.epoch for image in self._writer.images])
+        """The lowest epoch of the images, once verified."""
+        return self._epoch
 
     def _require(self) -> None:
         if not self.live:
@@ -210,7 +233,7 @@ class Staging:
     def _bridge(self, at: int) -> int:
         """`at`, or the next image's start if an image ends there: the gap between is nobody's."""
         end = -1
-        for image in self._writer.images:
+        for image in self.images:
             if at == end:
                 return image.offset
             end = image.offset + image.length

@@ -3,6 +3,7 @@
 
 from micropython import const
 
+from .. import errors
 from ..errors import EBADMSG, EPERM, HsxError
 from .bank import BankReader
 from .commit import ATTEMPTS, Commit
@@ -30,7 +31,8 @@ STATE_NAMES = ("empty", "trial", "confirmed", "reverted")
 
 class Store:
     """`medium`: the whole part. `emit(type, pid, data)` takes events. `attempts`: hard resets that
-    a trial may see. `layout`: by default the one of the medium's size, ENOTSUP if it has none.
+    a trial may see, 0: ATTEMPTS. `wear_limit`: as in Wear, 0: LIMIT. `layout`: by default the one
+    of the medium's size, ENOTSUP if it has none.
 
     Boot: `open()`, then `commit.choose(hard)` and `commit.run(bank, load)`; in the main loop
     `poll(now)`.
@@ -40,15 +42,15 @@ class Store:
         self,
         medium: "Region",
         emit: "Emit | None" = None,
-        attempts: int = ATTEMPTS,
-        wear_limit: int = LIMIT,
+        attempts: int = 0,
+        wear_limit: int = 0,
         layout: "Layout | None" = None,
     ) -> None:
         self.layout = layout_of(medium.size) if layout is None else layout
         self._emit = emit
         self._worn = -1  # partition that was reported last
         regions = self.layout.regions(medium)
-        self.wear = Wear(regions, wear_limit)
+        self.wear = Wear(regions, wear_limit or LIMIT)
         self.superblocks = Superblocks(regions[0], self.layout.log2_size, self.wear)
         self.staging = StagingRecord(regions[1])
         self.counters = Counters(regions[2], self.layout.counters)
@@ -62,7 +64,7 @@ class Store:
             self.staging,
             self.values,
             chunk,
-            attempts,
+            attempts or ATTEMPTS,
             self.layout.progress,
         )
 
@@ -115,7 +117,8 @@ class Store:
                 self.fold()
                 return True
         except OSError as error:
-            self._tell("warning", {"errno": error.errno, "detail": "store write failed"})
+            code = errors.name(error.errno)
+            self._tell("warning", {"code": code, "detail": "store write failed"})
         return False
 
     def fold(self) -> None:

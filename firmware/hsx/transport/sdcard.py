@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
 """The SD card: a FAT volume with a manifest that lists images (docs/sd_manifest.md)."""
 
+import hashlib
 import os
 
 from ..errors import EBADMSG, ENODEV, ENOENT, HsxError
 from ..image.manifest import MANIFEST_MAX, parse_manifest
+from ..image.signature import SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..contracts import Source
-    from ..image.manifest import Entry
+    from ..image.manifest import Manifest
 
 _MANIFESTS = (("hsx.toml", True), ("hsx.json", False))  # the first that exists counts
+_SIGNATURE = "hsx.sig"  # of the manifest: image.signature
 
 
 class SdCard:
@@ -37,9 +40,9 @@ class SdCard:
             raise HsxError(ENODEV, "begin", "no card with a FAT volume")
         self._mounted = True
 
-    def entries(self) -> "list[Entry]":
-        """What the manifest lists, in its order. ENOENT: no manifest; EBADMSG: a wrong one, with
-        its line as the error's offset."""
+    def manifest(self) -> "Manifest":
+        """The manifest. ENOENT: there is none; EBADMSG: a wrong one, with its line as the error's
+        offset."""
         for name, is_toml in _MANIFESTS:
             path = self.path(name)
             try:
@@ -49,8 +52,19 @@ class SdCard:
             if size > MANIFEST_MAX:
                 raise HsxError(EBADMSG, "begin", "manifest is larger than 8 KiB")
             with open(path, "rb") as file:
-                return parse_manifest(file.read(), is_toml)
+                text = file.read()
+            found = parse_manifest(text, is_toml)
+            found.digest = hashlib.sha256(text).digest()
+            found.signature = self._signature()
+            return found
         raise HsxError(ENOENT, "begin", "no hsx.toml or hsx.json on the card")
+
+    def _signature(self) -> bytes:
+        try:
+            with open(self.path(_SIGNATURE), "rb") as file:
+                return file.read(SIZE + 1)  # one that is too long is none
+        except OSError:
+            return b""
 
     def path(self, name: str) -> str:
         """Where a file of the card is found while it is mounted."""

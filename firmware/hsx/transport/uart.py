@@ -20,6 +20,8 @@ class UartRunner:
     """`open_uart` makes the driver when the runner is opened: not the REPL's port, `timeout` 0,
     and a receive buffer of the engine's backlog."""
 
+    name = "UART"
+
     def __init__(self, open_uart: "Callable[[], Uart]", engine: "UartNode") -> None:
         self.engine = engine
         self._open_uart = open_uart

@@ -20,12 +20,23 @@ _SOURCES = (
     "crc32.c",
     "ed25519.c",
     "float16.c",
+    "frame_ring.c",
     "loader.c",
     "sha512.c",
+    "slcan.c",
     "task.c",
     "vm.c",
 )
-_HEADERS = ("cobs.h", "ed25519.h", "hsxvm.h", "internal.h", "memory.h", "opcodes.h")
+_HEADERS = (
+    "cobs.h",
+    "ed25519.h",
+    "frame_ring.h",
+    "hsxvm.h",
+    "internal.h",
+    "memory.h",
+    "opcodes.h",
+    "slcan.h",
+)
 _CDEF = """
     typedef struct { ...; } hsx_task_t;
     typedef struct { ...; } hsx_vm_t;
@@ -35,8 +46,9 @@ _CDEF = """
     } hsx_cfg_t;
 
     int hsx_init(hsx_vm_t *vm, const hsx_cfg_t *cfg);
-    int hsx_load_begin(hsx_vm_t *vm);
+    int hsx_load_begin(hsx_vm_t *vm, uint32_t wanted);
     int hsx_load_write(hsx_vm_t *vm, uint32_t pid, const uint8_t *buf, size_t len, size_t *body);
+    int hsx_load_heap(hsx_vm_t *vm, uint32_t pid, uint32_t size);
     int hsx_load_end(hsx_vm_t *vm, uint32_t pid, uint32_t stack);
     int hsx_load_abort(hsx_vm_t *vm, uint32_t pid);
     int hsx_load(hsx_vm_t *vm, const uint8_t *buf, size_t len, uint32_t stack);
@@ -53,6 +65,19 @@ _CDEF = """
         const uint8_t *key, size_t key_len, const uint8_t *message, size_t message_len,
         const uint8_t *signature, size_t signature_len
     );
+
+    typedef struct { volatile uint32_t lost; ...; } hsx_ring_t;
+    enum { HSX_RING_CELL, HSX_RING_MAX, ... };
+
+    void hsx_ring_init(hsx_ring_t *ring, uint8_t *cells, uint32_t frames);
+    int hsx_ring_put(hsx_ring_t *ring, uint32_t ident, const uint8_t *data, size_t len);
+    int hsx_ring_get(hsx_ring_t *ring, uint8_t data[8]);
+
+    enum { HSX_SLCAN_LINE, ... };
+
+    int hsx_slcan_parse(const uint8_t *line, size_t len, uint8_t data[8]);
+    size_t hsx_slcan_format(uint32_t ident, const uint8_t *data, size_t len, uint8_t *line);
+
     int hsx_cobs_encode(
         uint8_t *buf, size_t buf_len, size_t at, size_t content, size_t len
     );
@@ -68,7 +93,8 @@ def _builder(native: str, monocypher: str) -> FFI:
     builder.cdef(_CDEF)
     builder.set_source(
         "hsxvm._core",
-        '#include "cobs.h"\n#include "ed25519.h"\n#include "hsxvm.h"',
+        '#include "cobs.h"\n#include "ed25519.h"\n#include "frame_ring.h"\n'
+        '#include "hsxvm.h"\n#include "slcan.h"',
         sources=[
             *(os.path.join(native, name) for name in _SOURCES),
             os.path.join(monocypher, "monocypher.c"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""VM, ed25519_verify and the frames of a serial line over the compiled core: converts arguments
-and results, raises errors, and nothing else."""
+"""VM, FrameRing, the frames of a serial line, SLCAN lines and ed25519_verify over the compiled
+core: converts arguments and results, raises errors, and nothing else."""
 
 from ._core import ffi, lib
 
@@ -38,6 +38,30 @@ def ed25519_verify(public_key, message, signature):
     return lib.hsx_ed25519_verify(key, len(key), text, len(text), mark, len(mark))
 
 
+def place(buf, at, data):
+    into = ffi.from_buffer("uint8_t[]", buf, require_writable=True)
+    source = ffi.from_buffer("uint8_t[]", data)
+    if not 0 <= at <= len(into) - len(source):
+        raise OSError(22, "")
+    ffi.memmove(into + at, source, len(source))
+
+
+def slcan_parse(line, start, stop, data):
+    text = ffi.from_buffer("uint8_t[]", line)
+    out = ffi.from_buffer("uint8_t[]", data, require_writable=True)
+    if not 0 <= start <= stop <= len(text) or len(out) < 8:
+        raise OSError(22, "")
+    return lib.hsx_slcan_parse(text + start, stop - start, out)
+
+
+def slcan_format(ident, data, line):
+    payload = ffi.from_buffer("uint8_t[]", data)
+    out = ffi.from_buffer("uint8_t[]", line, require_writable=True)
+    if not 0 <= ident <= 0x7FF or len(payload) > 8 or len(out) < lib.HSX_SLCAN_LINE:
+        raise OSError(22, "")
+    return lib.hsx_slcan_format(ident, payload, len(payload), out)
+
+
 def cobs_encode(buf, at, content, size):
     room = ffi.from_buffer("uint8_t[]", buf, require_writable=True)
     return _checked(lib.hsx_cobs_encode(room, len(room), _u32(at), _u32(content), _u32(size)))
@@ -72,13 +96,16 @@ class VM:
         cfg.flat = bool(flat)
         _checked(lib.hsx_init(self._vm, cfg))
 
-    def load_begin(self):
-        return _checked(lib.hsx_load_begin(self._vm))
+    def load_begin(self, wanted=0):
+        return _checked(lib.hsx_load_begin(self._vm, _u32(wanted)))
 
     def load_write(self, pid, buf):
         data = ffi.from_buffer("uint8_t[]", buf)
         _checked(lib.hsx_load_write(self._vm, _u32(pid), data, len(data), self._body))
         return self._body[0]
+
+    def load_heap(self, pid, size):
+        _checked(lib.hsx_load_heap(self._vm, _u32(pid), _u32(size)))
 
     def load_end(self, pid, stack=0):
         _checked(lib.hsx_load_end(self._vm, _u32(pid), _u32(stack)))
@@ -125,5 +152,46 @@ class VM:
         return lib.hsx_free(self._vm)
 
 
-__all__ = ["VM", "cobs_decode", "cobs_encode", "ed25519_verify"]
+class FrameRing:
+    def __init__(self, frames, place):
+        if not (1 <= frames <= lib.HSX_RING_MAX and 0 <= place <= 4):
+            raise OSError(22, "")
+        self._place = place
+        self._data = bytearray(8)
+        self._out = ffi.from_buffer("uint8_t[]", self._data)
+        self._cells = ffi.new("uint8_t[]", (frames + 1) * lib.HSX_RING_CELL)
+        self._ring = ffi.new("hsx_ring_t *")
+        lib.hsx_ring_init(self._ring, self._cells, frames)
+
+    def put(self, frame):
+        if frame is None:
+            return False
+        if len(frame) < 3 or len(frame) <= self._place:
+            raise OSError(22, "")
+        if not frame[2]:
+            data = ffi.from_buffer("uint8_t[]", frame[self._place])
+            lib.hsx_ring_put(self._ring, _u32(frame[0]), data, len(data))
+        return True
+
+    def drain(self, call, now, limit):
+        count = 0
+        while count < limit and (got := lib.hsx_ring_get(self._ring, self._out)) >= 0:
+            call(got & 0x7FF, memoryview(self._data)[: got >> 11], now)
+            count += 1
+        return count
+
+    def lost(self):
+        return self._ring.lost
+
+
+__all__ = [
+    "VM",
+    "FrameRing",
+    "cobs_decode",
+    "cobs_encode",
+    "ed25519_verify",
+    "place",
+    "slcan_format",
+    "slcan_parse",
+]
 __all__ += [name for name in dir() if name.isupper() and name[0] != "_" and name != "VM"]

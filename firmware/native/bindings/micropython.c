@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// Module `hsxvm` for MicroPython: class VM, the frames of a serial line and, where HSX_ED25519 is
-// set, ed25519_verify, as hsxvm.pyi describes them. Converts arguments and results, raises, and keeps the pool where the
-// collector sees it; nothing else.
+// Module `hsxvm` for MicroPython: classes VM and FrameRing, the frames of a serial line, SLCAN lines
+// and, where HSX_ED25519 is set, ed25519_verify, as hsxvm.pyi describes them. Converts arguments and
+// results, raises, and keeps memory where the collector sees it; nothing else.
 
+#include <string.h>
+
+#include "py/binary.h"
 #include "py/obj.h"
+#include "py/objarray.h"
 #include "py/runtime.h"
 
 #include "cobs.h"
+#include "frame_ring.h"
 #include "hsxvm.h"
+#include "slcan.h"
 #if HSX_ED25519
 #include "ed25519.h"
 #endif
@@ -78,10 +84,11 @@ static mp_obj_t hsxvm_make_new(
     return MP_OBJ_FROM_PTR(self);
 }
 
-static mp_obj_t hsxvm_load_begin(mp_obj_t self) {
-    return MP_OBJ_NEW_SMALL_INT(checked(hsx_load_begin(vm_of(self))));
+static mp_obj_t hsxvm_load_begin(size_t n_args, const mp_obj_t *args) {
+    uint32_t wanted = n_args > 1 ? u32(args[1]) : 0;
+    return MP_OBJ_NEW_SMALL_INT(checked(hsx_load_begin(vm_of(args[0]), wanted)));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_load_begin_obj, hsxvm_load_begin);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_load_begin_obj, 1, 2, hsxvm_load_begin);
 
 static mp_obj_t hsxvm_load_write(mp_obj_t self, mp_obj_t pid, mp_obj_t buf) {
     mp_buffer_info_t info = bytes_of(buf, MP_BUFFER_READ);
@@ -90,6 +97,12 @@ static mp_obj_t hsxvm_load_write(mp_obj_t self, mp_obj_t pid, mp_obj_t buf) {
     return MP_OBJ_NEW_SMALL_INT((mp_int_t)body);
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_load_write_obj, hsxvm_load_write);
+
+static mp_obj_t hsxvm_load_heap(mp_obj_t self, mp_obj_t pid, mp_obj_t size) {
+    checked(hsx_load_heap(vm_of(self), u32(pid), u32(size)));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_load_heap_obj, hsxvm_load_heap);
 
 // The last argument of load_end() and load(), by position or by name.
 static uint32_t stack_arg(size_t n_args, const mp_obj_t *args, mp_map_t *kw_args) {
@@ -201,6 +214,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_free_obj, hsxvm_free);
 static const mp_rom_map_elem_t hsxvm_locals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_load_begin), MP_ROM_PTR(&hsxvm_load_begin_obj)},
     {MP_ROM_QSTR(MP_QSTR_load_write), MP_ROM_PTR(&hsxvm_load_write_obj)},
+    {MP_ROM_QSTR(MP_QSTR_load_heap), MP_ROM_PTR(&hsxvm_load_heap_obj)},
     {MP_ROM_QSTR(MP_QSTR_load_end), MP_ROM_PTR(&hsxvm_load_end_obj)},
     {MP_ROM_QSTR(MP_QSTR_load_abort), MP_ROM_PTR(&hsxvm_load_abort_obj)},
     {MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&hsxvm_load_obj)},
@@ -222,6 +236,124 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     make_new, hsxvm_make_new,
     locals_dict, &hsxvm_locals
 );
+
+typedef struct {
+    mp_obj_base_t base;
+    hsx_ring_t ring;
+    mp_obj_array_t *view;  // of 8 bytes for the frame that leaves, as long as its data
+    uint32_t place;        // of the data in the list that is put
+} ring_obj_t;
+
+static mp_obj_t ring_make_new(
+    const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args
+) {
+    mp_arg_check_num(n_args, n_kw, 2, 2, false);
+    uint32_t frames = u32(args[0]);
+    uint32_t place = u32(args[1]);
+    if (frames == 0 || frames > HSX_RING_MAX || place > 4) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    ring_obj_t *self = mp_obj_malloc(ring_obj_t, type);
+    self->place = place;
+    self->view = MP_OBJ_TO_PTR(
+        mp_obj_new_memoryview(BYTEARRAY_TYPECODE, 8, m_new(uint8_t, 8)));
+    uint8_t *cells = m_new(uint8_t, (frames + 1) * HSX_RING_CELL);
+    hsx_ring_init(&self->ring, cells, frames);
+    return MP_OBJ_FROM_PTR(self);
+}
+
+static mp_obj_t ring_put(mp_obj_t self_in, mp_obj_t frame) {
+    ring_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    if (frame == mp_const_none) {
+        return mp_const_false;
+    }
+    size_t len;
+    mp_obj_t *items;
+    mp_obj_list_get(frame, &len, &items);
+    if (len < 3 || len <= self->place) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    if (!mp_obj_is_true(items[2])) {
+        mp_buffer_info_t data = bytes_of(items[self->place], MP_BUFFER_READ);
+        hsx_ring_put(&self->ring, u32(items[0]), data.buf, data.len);
+    }
+    return mp_const_true;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(ring_put_obj, ring_put);
+
+static mp_obj_t ring_drain(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    ring_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    uint32_t limit = u32(args[3]);
+    uint32_t count = 0;
+    int got;
+    while (count < limit && (got = hsx_ring_get(&self->ring, self->view->items)) >= 0) {
+        self->view->len = (size_t)got >> 11;
+        mp_obj_t frame[3] = {
+            MP_OBJ_NEW_SMALL_INT(got & 0x7FF), MP_OBJ_FROM_PTR(self->view), args[2],
+        };
+        mp_call_function_n_kw(args[1], 3, 0, frame);
+        count++;
+    }
+    return MP_OBJ_NEW_SMALL_INT((mp_int_t)count);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(ring_drain_obj, 4, 4, ring_drain);
+
+static mp_obj_t ring_lost(mp_obj_t self_in) {
+    ring_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    return mp_obj_new_int_from_uint(self->ring.lost);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(ring_lost_obj, ring_lost);
+
+static const mp_rom_map_elem_t ring_locals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR_put), MP_ROM_PTR(&ring_put_obj)},
+    {MP_ROM_QSTR(MP_QSTR_drain), MP_ROM_PTR(&ring_drain_obj)},
+    {MP_ROM_QSTR(MP_QSTR_lost), MP_ROM_PTR(&ring_lost_obj)},
+};
+static MP_DEFINE_CONST_DICT(ring_locals, ring_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    ring_type, MP_QSTR_FrameRing, MP_TYPE_FLAG_NONE,
+    make_new, ring_make_new,
+    locals_dict, &ring_locals
+);
+
+static mp_obj_t hsxvm_place(mp_obj_t buf, mp_obj_t at_in, mp_obj_t data_in) {
+    mp_buffer_info_t into = bytes_of(buf, MP_BUFFER_WRITE);
+    mp_buffer_info_t data = bytes_of(data_in, MP_BUFFER_READ);
+    uint32_t at = u32(at_in);
+    if (at > into.len || data.len > into.len - at) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    memmove((uint8_t *)into.buf + at, data.buf, data.len);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_place_obj, hsxvm_place);
+
+static mp_obj_t hsxvm_slcan_parse(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t text = bytes_of(args[0], MP_BUFFER_READ);
+    mp_buffer_info_t data = bytes_of(args[3], MP_BUFFER_WRITE);
+    uint32_t start = u32(args[1]);
+    uint32_t stop = u32(args[2]);
+    if (start > stop || stop > text.len || data.len < 8) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    const uint8_t *line = (const uint8_t *)text.buf + start;
+    return MP_OBJ_NEW_SMALL_INT(hsx_slcan_parse(line, stop - start, data.buf));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_slcan_parse_obj, 4, 4, hsxvm_slcan_parse);
+
+static mp_obj_t hsxvm_slcan_format(mp_obj_t ident, mp_obj_t data_in, mp_obj_t line_in) {
+    mp_buffer_info_t data = bytes_of(data_in, MP_BUFFER_READ);
+    mp_buffer_info_t line = bytes_of(line_in, MP_BUFFER_WRITE);
+    if (u32(ident) > 0x7FF || data.len > 8 || line.len < HSX_SLCAN_LINE) {
+        mp_raise_OSError(-HSX_EINVAL);
+    }
+    return MP_OBJ_NEW_SMALL_INT(
+        (mp_int_t)hsx_slcan_format(u32(ident), data.buf, data.len, line.buf));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_slcan_format_obj, hsxvm_slcan_format);
 
 static mp_obj_t hsxvm_cobs_encode(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
@@ -261,6 +393,10 @@ static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_ed25519_verify_obj, hsxvm_ed25519_verify)
 static const mp_rom_map_elem_t hsxvm_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hsxvm)},
     {MP_ROM_QSTR(MP_QSTR_VM), MP_ROM_PTR(&hsxvm_type)},
+    {MP_ROM_QSTR(MP_QSTR_FrameRing), MP_ROM_PTR(&ring_type)},
+    {MP_ROM_QSTR(MP_QSTR_place), MP_ROM_PTR(&hsxvm_place_obj)},
+    {MP_ROM_QSTR(MP_QSTR_slcan_parse), MP_ROM_PTR(&hsxvm_slcan_parse_obj)},
+    {MP_ROM_QSTR(MP_QSTR_slcan_format), MP_ROM_PTR(&hsxvm_slcan_format_obj)},
     {MP_ROM_QSTR(MP_QSTR_cobs_encode), MP_ROM_PTR(&hsxvm_cobs_encode_obj)},
     {MP_ROM_QSTR(MP_QSTR_cobs_decode), MP_ROM_PTR(&hsxvm_cobs_decode_obj)},
     #if HSX_ED25519

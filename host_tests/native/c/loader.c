@@ -19,7 +19,7 @@ typedef struct outcome {
 static outcome_t load_cut(bench_t *b, const image_t *image, size_t cut, uint32_t stack) {
     outcome_t out = {.body = image->len};
     size_t body[2] = {cut, image->len - cut};
-    int pid = hsx_load_begin(&b->vm);
+    int pid = hsx_load_begin(&b->vm, 0);
     CHECK(pid > 0);
     uint32_t id = (uint32_t)pid;
     uint8_t *first = malloc(cut + 1);
@@ -217,7 +217,7 @@ static void wrong_calls_say_which_state_is_wrong(void) {
     CHECK(hsx_load_write(&b.vm, ready, &byte, 1, &body) == HSX_EBUSY);
     CHECK(hsx_load_end(&b.vm, ready, 0) == HSX_EBUSY);
     CHECK(hsx_load_abort(&b.vm, ready) == HSX_ESRCH);
-    int loading = hsx_load_begin(&b.vm);
+    int loading = hsx_load_begin(&b.vm, 0);
     CHECK(loading == 2);
     CHECK(hsx_load_write(&b.vm, 2, &byte, 0, &body) == 0 && body == 0);
     CHECK(hsx_load_end(&b.vm, 2, 0) == HSX_EBADMSG);  // no byte came
@@ -233,8 +233,8 @@ static void loads_may_take_turns(void) {
     bench_t b;
     size_t body;
     bench_make(&b, POOL, 2, false);
-    CHECK(hsx_load_begin(&b.vm) == 1);
-    CHECK(hsx_load_begin(&b.vm) == 2);
+    CHECK(hsx_load_begin(&b.vm, 0) == 1);
+    CHECK(hsx_load_begin(&b.vm, 0) == 2);
     for (size_t at = 0; at < images[0].len; at++) {
         for (uint32_t pid = 1; pid <= 2; pid++) {
             CHECK(hsx_load_write(&b.vm, pid, images[pid - 1].bytes + at, 1, &body) == 0);

@@ -92,14 +92,14 @@ static void an_image_and_its_stack_may_lie_apart(void) {
 static void no_slot_is_enospc(void) {
     bench_t b;
     bench_make(&b, 4 * NEED, 2, false);
-    CHECK(hsx_load_begin(&b.vm) == 1);
-    CHECK(hsx_load_begin(&b.vm) == 2);
-    CHECK(hsx_load_begin(&b.vm) == HSX_ENOSPC);
+    CHECK(hsx_load_begin(&b.vm, 0) == 1);
+    CHECK(hsx_load_begin(&b.vm, 0) == 2);
+    CHECK(hsx_load_begin(&b.vm, 0) == HSX_ENOSPC);
     CHECK(hsx_load_error(&b.vm)->err == HSX_ENOSPC);
     image_t image = IMAGE("", RET);
     CHECK(hsx_load(&b.vm, image.bytes, image.len, STACK) == HSX_ENOSPC);
     CHECK(hsx_load_abort(&b.vm, 1) == 0);
-    CHECK(hsx_load_begin(&b.vm) == 1);
+    CHECK(hsx_load_begin(&b.vm, 0) == 1);
     CHECK(hsx_load_abort(&b.vm, 1) == 0);
     CHECK(hsx_load_abort(&b.vm, 2) == 0);
     bench_drop(&b);

@@ -30,7 +30,7 @@ static void calls_on_a_pid_that_loads_or_has_failed_are_ebusy(void) {
     uint32_t value;
     size_t body;
     bench_make(&b, POOL, 1, false);
-    CHECK(hsx_load_begin(&b.vm) == 1);
+    CHECK(hsx_load_begin(&b.vm, 0) == 1);
     for (int state = HSX_LOADING; state <= HSX_FAILED; state++) {
         CHECK(hsx_state(&b.vm, 1) == state);
         CHECK(hsx_unload(&b.vm, 1) == HSX_EBUSY);

@@ -84,5 +84,7 @@ int main(void) {
     run_memory_tests();
     run_float16_tests();
     run_cobs_tests();
+    run_frame_ring_tests();
+    run_slcan_tests();
     return 0;
 }

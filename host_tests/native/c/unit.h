@@ -68,5 +68,7 @@ void run_clock_tests(void);
 void run_memory_tests(void);
 void run_float16_tests(void);
 void run_cobs_tests(void);
+void run_frame_ring_tests(void);
+void run_slcan_tests(void);
 
 #endif

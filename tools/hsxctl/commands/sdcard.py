@@ -6,13 +6,16 @@ import hashlib
 import re
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from hsx.errors import HsxError
 from hsx.image.manifest import Entry, parse_manifest
+from hsx.image.signature import KEY_ID, MANIFEST_CONTEXT
 
 from .. import errors, fat_image
 from ..errors import ToolError
 from ..output import Output
-from . import Commands, image
+from . import Commands, image, keys
 
 _HELP = """\
 Makes a FAT image with every .hxe of a folder and the manifest that a node boots by. Needs: the
@@ -49,6 +52,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--image-version", metavar="VERSION", help="version that a made manifest gives each image"
     )
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="KEY",
+        help="private, PEM: sign the manifest, for nodes that ask for it (the images themselves "
+        "are signed by 'hsxctl sign')",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.set_defaults(run=run)
 
@@ -66,6 +76,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     for file in images:
         _warn(folder / file, output)
     files = [(name, text), *images.items()]
+    if arguments.key is not None:
+        files.insert(1, ("hsx.sig", _signature(text, keys.private_key(arguments.key))))
     content = sum(len(data) for _, data in files)
     size = arguments.size or fat_image.size_for(content)
     if content > size // 2:
@@ -115,6 +127,12 @@ def make_manifest(images: dict[str, bytes], version: str | None) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+def _signature(text: bytes, private: Ed25519PrivateKey) -> bytes:
+    """What nodes that ask for signatures want beside the manifest."""
+    message = MANIFEST_CONTEXT + hashlib.sha256(text).digest()
+    return private.public_key().public_bytes_raw()[:KEY_ID] + private.sign(message)
+
+
 def _toml_string(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -145,7 +163,7 @@ def _entries(path: Path, is_toml: bool, text: bytes) -> list[Entry]:
             "Make a card of fewer images.",
         )
     try:
-        return parse_manifest(text.decode(), is_toml)
+        return parse_manifest(text.decode(), is_toml).entries
     except UnicodeDecodeError:
         raise ToolError("not UTF-8", str(path), "Write the manifest as UTF-8.") from None
     except HsxError as error:

@@ -63,12 +63,13 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 def _run_m4(firmware: Path, arguments: argparse.Namespace, output: Output) -> int:
     with QemuNode(firmware, sd=arguments.sd, fram=arguments.fram) as node:
         if output.as_json:
-            output.result({"repl": node.repl, "console": node.console, "uart2": node.uart2}, "")
+            ports = {name: getattr(node, name) for name in ("repl", "console", "uart2", "uart3")}
+            output.result(ports, "")
         output.note(
             f"REPL on {node.repl}:\n"
             f'  mpremote connect {node.repl} resume exec "import hsx; hsx.ps()"\n'
-            f"console below (also on {node.console}), UART2 on {node.uart2}; "
-            "Ctrl-C ends the node"
+            f"UART 2 on {node.uart2}, SLCAN (UART 3) on {node.uart3}\n"
+            f"console below (also on {node.console}); Ctrl-C ends the node"
         )
         try:
             _show(node, output)

@@ -37,10 +37,11 @@ class QemuNode:
     file of FRAM_SIZE bytes, made if missing, None for a board without FRAM. `icount`: virtual
     time by instructions, 2**icount ns each; None: real time. `link`: one end of a connected pair
     of sockets, the REPL's line instead of a pty: for programs that start many machines, as QEMU
-    takes up to a second before it reads from a pty. It is closed here.
+    takes up to a second before it reads from a pty. `uart2`, `uart3`: the same for these UARTs.
+    All are closed here. `uid`: what the machine calls itself, 1 to 8 letters and digits.
 
-    `repl`, `console`, `uart2` are pty paths, `repl` is "" with a `link`. Raises ToolError if the
-    machine does not start.
+    `repl`, `console`, `uart2` (the link to a host), `uart3` (SLCAN) are pty paths, "" for a line
+    that is a socket. Raises ToolError if the machine does not start.
     """
 
     def __init__(
@@ -50,24 +51,27 @@ class QemuNode:
         fram: str | Path | None = None,
         icount: int | None = None,
         link: socket.socket | None = None,
+        uart2: socket.socket | None = None,
+        uart3: socket.socket | None = None,
+        uid: str = "",
     ) -> None:
         if shutil.which(QEMU) is None:
             raise ToolError(f"{QEMU} is not installed", remedy="Run 'make setup'.")
         if not Path(firmware).is_file():
             raise ToolError("no firmware", str(firmware), "Build it with 'make firmware'.")
-        command = _machine(firmware, sd, fram, icount)
+        command = _machine(firmware, sd, fram, icount, uid)
         console, their_console = socket.socketpair()
         self._control, their_control = socket.socketpair()
-        sockets = [their_console, their_control, *([link] if link else [])]
-        theirs = [end.fileno() for end in sockets]
+        lines = {"repl": link, "console": their_console, "uart2": uart2, "uart3": uart3}
+        sockets = [end for end in (*lines.values(), their_control) if end is not None]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the node
         self._process = subprocess.Popen(
-            command + _ports(*theirs),
+            command + _ports(their_control, lines),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            pass_fds=theirs,
+            pass_fds=[end.fileno() for end in sockets],
             preexec_fn=_die_with_parent,
         )
         for end in sockets:
@@ -76,8 +80,10 @@ class QemuNode:
         self.console = self._console.path
         self._held: list[int] = []
         try:
-            ports = self._read_ports(1 if link else 2)
-            self.repl, self.uart2 = ports.get("repl", ""), ports["uart2"]
+            ports = self._read_ports(list(lines.values()).count(None))
+            self.repl, self.uart2, self.uart3 = (
+                ports.get(name, "") for name in ("repl", "uart2", "uart3")
+            )
             self._await_start()
             # QEMU looks only once a second whether a closed pty was opened; this keeps them open.
             for path in ports.values():
@@ -151,13 +157,14 @@ class QemuNode:
     def _read_ports(self, count: int) -> dict[str, str]:
         ports: dict[str, str] = {}
         assert self._process.stdout is not None
-        for line in self._process.stdout:
+        while len(ports) < count:
+            line = self._process.stdout.readline()
+            if not line:
+                raise self._failed()
             match = _PTY_LINE.search(line)
             if match:
                 ports[match[2]] = match[1]
-            if len(ports) == count:
-                return ports
-        raise self._failed()
+        return ports
 
     def _await_start(self) -> None:
         """Ports are named before the machine is made: an answer to a question means it runs."""
@@ -185,7 +192,11 @@ class QemuNode:
 
 
 def _machine(
-    firmware: str | Path, sd: str | Path | None, fram: str | Path | None, icount: int | None
+    firmware: str | Path,
+    sd: str | Path | None,
+    fram: str | Path | None,
+    icount: int | None,
+    uid: str,
 ) -> list[str]:
     """The command line without its ports. Raises ToolError for files that do not fit."""
     command = [QEMU, "-M", "mps2-an386", "-display", "none", "-monitor", "none"]
@@ -196,6 +207,8 @@ def _machine(
         command += _fram_options(Path(fram))
     # The card comes last: the firmware takes the rest of its command line as the path.
     semihosting = "enable=on,target=native,arg=hsx"
+    if uid:
+        semihosting += f",arg=uid={uid}"
     if sd is not None:
         if not Path(sd).is_file():
             raise ToolError("no SD card", str(sd), "Make one with 'hsxctl sdcard'.")
@@ -203,19 +216,14 @@ def _machine(
     return command + ["-semihosting-config", semihosting]
 
 
-def _ports(console: int, control: int, repl: int | None = None) -> list[str]:
-    """UARTs 0 to 2 and QEMU's own control port; the numbers are open sockets."""
-    devices = (
-        f"socket,id=control,fd={control}",
-        f"socket,id=console,fd={console}",
-        "pty,id=repl" if repl is None else f"socket,id=repl,fd={repl}",
-        "pty,id=uart2",
-    )
-    options = ["-mon", "chardev=control,mode=control"]
-    for device in devices:
-        options += ["-chardev", device]
-    for port in ("repl", "console", "uart2"):
-        options += ["-serial", f"chardev:{port}"]
+def _ports(control: socket.socket, lines: dict[str, socket.socket | None]) -> list[str]:
+    """QEMU's own control port, and the UARTs from 0 on: sockets, or ptys where there is none."""
+    options = ["-chardev", f"socket,id=control,fd={control.fileno()}"]
+    options += ["-mon", "chardev=control,mode=control"]
+    for name, end in lines.items():
+        kind = "pty" if end is None else "socket"
+        place = "" if end is None else f",fd={end.fileno()}"
+        options += ["-chardev", f"{kind},id={name}{place}", "-serial", f"chardev:{name}"]
     return options
 
 

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+"""What `in_flash.c` offers."""
+
+def settle() -> None: ...

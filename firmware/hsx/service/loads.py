@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""Loads: the service's loads into the VM, whatever brings their bytes (spec/provisioning.md 2, 7).
+
+A load begins with `begin`, takes bytes by `write`, in any pieces, and ends with `end` or `abort`;
+one that nobody steps ends by itself. Several may be on their way at once, each with its PID.
+"""
+
+from micropython import const
+
+from ..errors import EBUSY, ENODEV, ESRCH, HsxError
+from ..node import tasks as t
+from .session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from ..contracts import Clock
+    from ..node.node import Node
+    from .events import Events
+    from .policy import Policy
+
+_REMEMBERED = const(2)  # loads that have failed, so that `status` can tell why
+
+
+class Loads:
+    """What a board without a store has; `service.provisioning.Provisioning` keeps sets besides.
+    `write_ms`: longest pause between two pieces; `total_ms`: longest time of a load (P-41)."""
+
+    KEEPS_SETS = False
+
+    def __init__(
+        self,
+        node: "Node",
+        events: "Events",
+        clock: "Clock",
+        policy: "Policy",
+        write_ms: int = 3000,
+        total_ms: int = 600000,
+    ) -> None:
+        self.node = node
+        self.events = events
+        self.clock = clock
+        self.policy = policy
+        self.write_ms = write_ms
+        self.total_ms = total_ms
+        self._sessions: "list[Session]" = []
+        self._failed: "list[Session]" = []
+        self._work: "Generator[None, None, bool] | None" = None
+        self.transfer: "Any" = None  # the service.transfer.Transfer that is on its way
+        self.changing = False  # whether the set that runs is being changed
+
+    def begin(
+        self,
+        source: str,
+        total: int = -1,
+        version: str = "",
+        pid: int = 0,
+        fixed_pid: bool = False,
+        **options: "Any",
+    ) -> "Session":
+        """A load from `source`, as `ps` shows it; `total`: bytes to come, -1 if unknown;
+        `version`: what the image must say of itself, "" for anything; `pid`: the wanted one, 0 for
+        any. If that is in use another one is taken, or with `fixed_pid` EBUSY raised (P-71).
+        `options` as for node.loading.Loading. ENOSPC: no PID is free."""
+        if fixed_pid or pid not in self.node.vm.pids():
+            options["pid"] = pid
+        session = Session(self, source, total, version, options)
+        self._sessions.append(session)
+        return session
+
+    def session(self, pid: int) -> "Session":
+        """The load under a PID. ESRCH."""
+        for session in self._sessions:
+            if session.pid == pid:
+                return session
+        raise HsxError(ESRCH, "write", "no load has this PID")
+
+    def write(self, pid: int, view: "memoryview", offset: int = -1) -> int:
+        """Session.write. A PID that runs already is EBUSY, an unknown one ESRCH (P-13)."""
+        return self._known(pid).write(view, offset)
+
+    def end(self, pid: int) -> int:
+        """Session.end; errors as `write`."""
+        return self._known(pid).end()
+
+    def abort(self, pid: int) -> None:
+        """Session.abort; errors as `write`."""
+        self._known(pid).abort()
+
+    def load_status(self, pid: int) -> "dict[str, Any]":
+        """Session.status of a load that is on its way or has failed; READY for a task that is
+        loaded. ESRCH."""
+        for session in self._sessions + self._failed:
+            if session.pid == pid:
+                return session.status()
+        return {"state": "READY", "source": self.node.tasks.find(pid).source}
+
+    def ended(self, session: "Session") -> None:
+        """A session says that it is over."""
+        if session in self._sessions:
+            self._sessions.remove(session)
+        if session.failed is not None:
+            self._failed.insert(0, session)
+            del self._failed[_REMEMBERED:]
+
+    def boot(self, hard: bool) -> "Generator[None, None, bool] | None":
+        """The work of starting what the node keeps, in steps; None: it keeps nothing. `hard`: the
+        reset was no soft one."""
+        return None
+
+    def close(self) -> None:
+        """Before a reset that is asked for."""
+
+    def poll(self, now: int) -> "Generator[None, None, bool] | None":
+        """Ends the loads that have stood still for too long. Work that is due and takes longer
+        than a poll may, in steps, or None."""
+        work = self._work
+        self._work = None
+        at = len(self._sessions)
+        while at:
+            at -= 1
+            self._sessions[at].poll(now)
+        return work
+
+    def want(self, work: "Generator[None, None, bool]") -> None:
+        """Has a change of what runs done by the polls. EBUSY while another one is not through."""
+        if self.wanting():
+            raise HsxError(EBUSY, "commit", "the set that runs is being changed")
+        self._work = work
+
+    def wanting(self) -> bool:
+        """Whether a change of what runs waits or is under way."""
+        return self._work is not None or self.changing
+
+    def keeper(self) -> "Any":
+        """The Provisioning that this is. ENODEV on a board without a store."""
+        if not self.KEEPS_SETS:
+            raise HsxError(ENODEV, "begin", "the board has no store")
+        return self
+
+    def free(self, app: str) -> None:
+        """Ends the tasks of an app, so that another image of it can take their place. EBUSY
+        (`pid_locked`) for one under debug (P-45): nothing has ended then."""
+        found = [task for task in self.node.tasks.order if task.app == app]
+        for task in found:
+            self.node.require_unlocked(task)
+        for task in found:
+            if task.state != t.LOADING:
+                self.node.kill(task.pid)
+
+    def _known(self, pid: int) -> "Session":
+        for session in self._sessions:
+            if session.pid == pid:
+                return session
+        self.node.tasks.find(pid)
+        raise HsxError(EBUSY, "write", "this PID is not being loaded")

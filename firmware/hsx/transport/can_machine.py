@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""CAN over `machine.CAN`, the class that newer MicroPython has for all its ports.
+
+That class deals filters out to the receive FIFOs in turn: BLOCK and DATA get FIFO 0 by the order
+of the filters, all the rest FIFO 1. `recv` looks into FIFO 0 first, so the ring, which a hard
+interrupt fills, keeps the order (rule 9 of docs/links.md).
+"""
+
+from micropython import const
+
+from ..native import FrameRing
+from ..ticks import diff
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..contracts import CanEngine
+
+_BULK = const(0x300)  # identifiers of BLOCK and DATA, without the base
+_REST = const(0x200)  # RET and LOAD; the four operations below it begin with 0
+_OFF = const(4)  # STATE_BUS_OFF
+_RETURN = const(1000)  # ms that the controller stays off the bus
+
+
+class CanRunner:
+    """`can`: a `machine.CAN`, which belongs to the runner from `open` to `close`. `base`: 0x400,
+    the bit that all identifiers have. `frames`: what the ring holds, at 10 bytes each; 96 are 21
+    ms of a full bus at 500 kbit/s. `changed(state)`: called in a poll when the controller's error
+    state is another than before (1 active, 2 warning, 3 passive, 4 off the bus).
+
+    A controller that is off the bus is opened anew after a second: `restart()` of the driver would
+    wait for an idle bus without any limit, while an `init` gives up after 10 ms.
+    """
+
+    name = "CAN"
+
+    def __init__(
+        self,
+        can: "Any",
+        engine: "CanEngine",
+        bitrate: int = 500_000,
+        base: int = 0x400,
+        frames: int = 96,
+        changed: "Callable[[int], object] | None" = None,
+    ) -> None:
+        self._can = can
+        self._engine = engine
+        self._bitrate = bitrate
+        self._base = base
+        self._limit = frames
+        self._changed = changed
+        self._ring = FrameRing(frames, 1)
+        self._put = self._ring.put  # made here: an interrupt may not make a bound method
+        self._slot = [0, memoryview(bytearray(8)), 0, 0]
+        self._frame = engine.frame
+        self._buf = bytearray(8)
+        self._views = tuple([memoryview(self._buf)[:n] for n in range(9)])
+        self._held = -1  # identifier of a frame in _buf that the queue did not take
+        self._counters = [0] * 8
+        self._state = 0
+        self._since = 0  # tick of the last change of state
+        self._overruns = 0  # before the controller was opened the last time, as the next two
+        self._passive = 0
+        self._off = 0
+        self._received = 0
+        self._sent = 0
+
+    def open(self) -> None:
+        """Goes onto the bus. Raises what the driver raises: ValueError for a bit rate that its
+        clock does not give."""
+        can = self._can
+        can.init(self._bitrate)
+        base, bulk, rest = self._base, self._base | _BULK, self._base | _REST
+        # The third is there for its place: FIFO 0, as the first.
+        can.set_filters(((bulk, 0x700, 0), (base, 0x600, 0), (bulk, 0x700, 0), (rest, 0x700, 0)))
+        can.irq(self._on_frames, can.IRQ_RX, True)
+
+    def poll(self, now: int) -> int:
+        """Hands on what has come, as much as the ring holds, and sends what is due. Returns
+        milliseconds until it wants to be called again."""
+        state = self._can.state()
+        if state != self._state:
+            self._state = state
+            self._since = now
+            if self._changed is not None:
+                self._changed(state)
+        elif state == _OFF and diff(now, self._since) >= _RETURN:
+            self._since = now
+            self.close()
+            self.open()
+        count = self._ring.drain(self._frame, now, self._limit)
+        self._received += count
+        wait = self._engine.poll(now)
+        self._send()
+        return 0 if count == self._limit else wait
+
+    def close(self) -> None:
+        """Leaves the bus; frames that were not sent are dropped."""
+        counters = self._can.get_counters(self._counters)
+        self._passive += counters[3]
+        self._off += counters[4]
+        self._overruns += counters[7]
+        self._can.deinit()
+        self._held = -1
+
+    def stats(self) -> "dict[str, int]":
+        """Frames received and sent, lost for want of room in the ring; overruns of the
+        controller, its error state and counters, and how often it was passive and off."""
+        counters = self._can.get_counters()
+        return {
+            "received": self._received,
+            "sent": self._sent,
+            "lost": self._ring.lost(),
+            "overruns": self._overruns + counters[7],
+            "state": self._can.state(),
+            "tec": counters[0],
+            "rec": counters[1],
+            "passive": self._passive + counters[3],
+            "off": self._off + counters[4],
+        }
+
+    def _on_frames(self, can: "Any") -> None:
+        """Hard interrupt."""
+        slot = self._slot
+        put = self._put
+        while put(can.recv(slot)):
+            pass
+
+    def _send(self) -> None:
+        """As many frames as the queue takes: it refuses a second one of the same identifier."""
+        can = self._can
+        while self._state != _OFF:
+            ident = self._held
+            if ident < 0:
+                ident = self._engine.next_frame(self._buf)
+                if ident < 0:
+                    return
+            try:
+                taken = can.send(ident, self._views[self._engine.buf_len])
+            except OSError:
+                taken = None  # off the bus
+            if taken is None:
+                self._held = ident
+                return
+            self._held = -1
+            self._sent += 1

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""A host's engine on python-can: the virtual bus, adapters that are full or gone, Ctrl-C."""
+
+import itertools
+import threading
+
+import can
+import pytest
+
+from hsx.transport.can_slcan import SlcanRunner
+from hsxctl.connect.can import CanLink
+from hsxctl.errors import NO_NODE, ToolError
+from transport.pty_uart import PtyUart
+from transport.stub_engine import StubEngine, bulk
+
+CHANNELS = itertools.count()
+
+
+@pytest.fixture
+def channel():
+    """A virtual bus of its own."""
+    return f"connect-{next(CHANNELS)}"
+
+
+@pytest.fixture
+def link(channel):
+    with CanLink("virtual", channel) as link:
+        yield link
+
+
+@pytest.fixture
+def station(channel, link):
+    """Another station on the bus of `link`."""
+    with can.Bus(interface="virtual", channel=channel) as bus:
+        yield bus
+
+
+def sent_by(bus, count):
+    """The next frames on the bus."""
+    messages = [bus.recv(10) for _ in range(count)]
+    return [(message.arbitration_id, bytes(message.data)) for message in messages]
+
+
+class HostEngine(StubEngine):
+    """Counts what the adapter took."""
+
+    left = 0
+
+    def sent(self, now):
+        self.left += 1
+
+
+def test_engine_sends_and_receives(link, station):
+    engine = HostEngine()
+    engine.to_send = bulk(100)
+    for n in range(5):
+        station.send(can.Message(arbitration_id=0x685, data=[n], is_extended_id=False))
+    link.run(engine, lambda: not engine.to_send and len(engine.received) == 5)
+    assert sent_by(station, 100) == bulk(100)
+    assert engine.received == [(0x685, bytes([n])) for n in range(5)]
+    assert engine.left == 100
+
+
+def test_engine_that_wants_no_word_of_what_left_gets_none(link, station):
+    engine = StubEngine()
+    engine.to_send = [(0x600, b"")]
+    link.run(engine, lambda: not engine.to_send)
+    assert sent_by(station, 1) == [(0x600, b"")]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"arbitration_id": 0x123, "is_extended_id": False},
+        {"arbitration_id": 0x700, "is_extended_id": True},
+        {"arbitration_id": 0x700, "is_extended_id": False, "is_remote_frame": True},
+    ],
+)
+def test_foreign_frames_do_not_reach_the_engine(link, station, foreign):
+    engine = StubEngine()
+    station.send(can.Message(**foreign))
+    station.send(can.Message(arbitration_id=0x685, is_extended_id=False))
+    link.run(engine, lambda: engine.received)
+    assert engine.received == [(0x685, b"")]
+
+
+def test_adapter_that_is_full_is_waited_for_and_nothing_is_lost(link, station, monkeypatch):
+    engine = HostEngine()
+    engine.to_send = bulk(200)
+    send = link._bus.send
+    tries = itertools.count()
+
+    def full_for_a_while(message, timeout=None):
+        if next(tries) % 5 < 3:
+            raise can.CanOperationError("Transmit buffer full", 105)
+        send(message, timeout)
+
+    monkeypatch.setattr(link._bus, "send", full_for_a_while)
+    link.run(engine, lambda: engine.left == 200)
+    assert sent_by(station, 200) == bulk(200)
+
+
+def test_adapter_that_stays_full_leaves_the_engine_its_timers_and_the_bus(
+    link, station, monkeypatch
+):
+    engine = HostEngine()
+    engine.to_send = [(0x600, b"")]
+
+    def full(message, timeout=None):
+        raise can.CanOperationError("Transmit buffer full", 105)
+
+    monkeypatch.setattr(link._bus, "send", full)
+    station.send(can.Message(arbitration_id=0x685, is_extended_id=False))
+    link.run(engine, lambda: engine.polls > 20)
+    assert engine.received == [(0x685, b"")]
+    assert engine.left == 0
+
+
+def test_adapter_that_is_gone_is_an_error_with_what_to_do(link, monkeypatch):
+    def gone(timeout=None):
+        raise can.CanOperationError("Failed to receive: Network is down", 100)
+
+    monkeypatch.setattr(link._bus, "recv", gone)
+    with pytest.raises(ToolError, match="Network is down.*Plug it in") as error:
+        link.run(StubEngine(), lambda: False)
+    assert error.value.status == NO_NODE
+
+
+@pytest.mark.parametrize(
+    ("interface", "options", "word"),
+    [
+        ("nosuch", {}, "nosuch"),
+        ("slcan", {"sleep_after_open": 0}, "no-such-port"),
+        ("socketcan", {}, ""),
+    ],
+)
+def test_adapter_that_cannot_be_opened_is_an_error_with_what_to_do(interface, options, word):
+    with pytest.raises(ToolError, match=f"{word}.*Check interface") as error:
+        CanLink(interface, "no-such-port", 500_000, options)
+    assert error.value.status == NO_NODE
+
+
+def test_ctrl_c_lets_the_engine_say_that_it_gives_up(link, station):
+    engine = HostEngine()
+    engine.to_send = bulk(10)
+    calls = itertools.count()
+
+    def step():
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+
+    def abort(now):
+        engine.to_send = [(0x680, b"abort")]
+
+    with pytest.raises(KeyboardInterrupt):
+        link.run(engine, lambda: False, abort, step)
+    assert sent_by(station, 11) == [*bulk(10), (0x680, b"abort")]
+
+
+def test_closing_twice_does_nothing_more(channel):
+    link = CanLink("virtual", channel)
+    link.close()
+    link.close()
+
+
+@pytest.mark.requirement("P-66")
+def test_engine_reaches_a_node_over_slcan():
+    uart = PtyUart()
+    node, host = StubEngine(), HostEngine()
+    runner = SlcanRunner(uart, node)
+    over = threading.Event()
+
+    def polls():
+        while not over.wait(0.002):
+            runner.poll(0)
+
+    thread = threading.Thread(target=polls)
+    thread.start()
+    try:
+        host.to_send = bulk(300)
+        node.to_send = [(0x685, bytes([n & 255])) for n in range(60)]
+        with CanLink("slcan", uart.path, 500_000, {"sleep_after_open": 0}) as link:
+            link.run(host, lambda: len(node.received) == 300 and len(host.received) == 60)
+    finally:
+        over.set()
+        thread.join()
+        uart.close()
+    assert node.received == bulk(300)
+    assert host.received == [(0x685, bytes([n])) for n in range(60)]

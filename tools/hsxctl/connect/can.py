@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Nodes on a CAN bus: any adapter that python-can knows, under the options that it has there.
+
+What is not given comes from python-can's own configuration (`can.ini`, `CAN_INTERFACE`, ...).
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from hsx import ticks
+
+from ..errors import NO_NODE, ToolError
+
+_ROUND = 16  # frames sent before received ones are looked at
+_WAIT = 0.02  # seconds that one look for a frame waits at most
+_FULL = 0.002  # the same while the adapter takes no frame
+_TAKE = 1.0  # seconds that the adapter has to take a frame before it is called full
+_FAREWELL = 1.0  # seconds for what an engine has to say when it is given up
+
+
+class Engine(Protocol):
+    """A host's engine of `hsx.link`. One that has `sent(now)` is told of each frame that the
+    adapter took."""
+
+    buf_len: int
+
+    def frame(self, ident: int, data: bytes, now: int, /) -> object: ...
+    def poll(self, now: int, /) -> int: ...
+    def next_frame(self, buf: bytearray, /) -> int: ...
+
+
+class CanLink:
+    """A host's station on a bus; use it as a context manager. `options`: further options of the
+    interface, by python-can's names. Raises ToolError where the adapter cannot be opened, and
+    from `run` where it is lost; an adapter that takes no frame for now is waited for."""
+
+    def __init__(
+        self,
+        interface: str | None = None,
+        channel: str | None = None,
+        bitrate: int | None = None,
+        options: Mapping[str, str | int | float | bool] | None = None,
+        base: int = 0x400,
+    ) -> None:
+        import can  # takes a while, and few commands need it
+
+        given: dict[str, Any] = {"interface": interface, "channel": channel, "bitrate": bitrate}
+        given.update(options or {})
+        given = {name: value for name, value in given.items() if value is not None}
+        filters = [{"can_id": base, "can_mask": 0x400, "extended": False}]
+        self._place = ":".join(part for part in (interface, channel) if part) or "CAN"
+        self._error = can.CanError
+        self._message = can.Message
+        try:
+            self._bus: can.BusABC = can.Bus(can_filters=filters, **given)
+        except (can.CanError, ImportError, OSError, TypeError, ValueError) as error:
+            raise ToolError(
+                f"cannot open the CAN interface: {error}",
+                self._place,
+                "Check interface, channel and bit rate, and whether another program has it.",
+                NO_NODE,
+            ) from error
+        self._buf = bytearray(8)
+        self._held: can.Message | None = None  # a frame that the adapter did not take
+
+    def __enter__(self) -> "CanLink":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the bus. Calling it again does nothing."""
+        with contextlib.suppress(self._error, OSError):
+            self._bus.shutdown()
+
+    def run(
+        self,
+        engine: Engine,
+        over: Callable[[], bool],
+        abort: Callable[[int], object] | None = None,
+        step: Callable[[], object] | None = None,
+    ) -> None:
+        """Moves frames between the bus and `engine` until `over()`. `step()` is called in each
+        round, for progress. On Ctrl-C `abort(now)` is called, what the engine has to say after it
+        goes out within a second, and KeyboardInterrupt goes on; a second one leaves at once."""
+        self._held = None
+        try:
+            while not over():
+                self._round(engine)
+                if step is not None:
+                    step()
+        except KeyboardInterrupt:
+            if abort is not None:
+                abort(_now())
+                end = time.monotonic() + _FAREWELL
+                while self._round(engine) and time.monotonic() < end:
+                    pass
+            raise
+
+    def _round(self, engine: Engine) -> bool:
+        """Sends some frames and takes what has come; whether there may be more to send."""
+        wait = engine.poll(_now()) / 1000
+        busy = self._send(engine)
+        if self._held is not None:
+            wait = _FULL
+        elif busy:
+            wait = 0.0
+        try:
+            message = self._bus.recv(min(wait, _WAIT))
+            while message is not None:
+                if not (message.is_extended_id or message.is_remote_frame or message.is_fd):
+                    engine.frame(message.arbitration_id, bytes(message.data), _now())
+                message = self._bus.recv(0)
+        except (self._error, OSError) as error:
+            raise ToolError(
+                f"the CAN interface is lost: {error}",
+                self._place,
+                "Plug it in and try again: nodes that stage go on where they were.",
+                NO_NODE,
+            ) from error
+        return busy
+
+    def _send(self, engine: Engine) -> bool:
+        """Whether a frame was sent, or waits for the adapter to take it."""
+        sent = getattr(engine, "sent", None)
+        for count in range(_ROUND):
+            message = self._held
+            if message is None:
+                ident = engine.next_frame(self._buf)
+                if ident < 0:
+                    return count > 0
+                message = self._message(
+                    arbitration_id=ident,
+                    data=self._buf[: engine.buf_len],
+                    is_extended_id=False,
+                )
+            try:
+                self._bus.send(message, _TAKE)
+            except (self._error, OSError):
+                # A full buffer, or an adapter that is gone: then receiving says so.
+                self._held = message
+                return True
+            self._held = None
+            if sent is not None:
+                sent(_now())
+        return True
+
+
+def _now() -> int:
+    return ticks.wrap(int(time.monotonic() * 1000))
