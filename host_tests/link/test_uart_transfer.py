@@ -107,7 +107,7 @@ def lengths(sink: StrictSink) -> list[int]:
     return ends.line.bytes
 
 
-@pytest.mark.requirement("P-40", "P-43", "P-73")
+@pytest.mark.requirement("P-4", "P-40", "P-43", "P-73")
 @ORDERS
 @pytest.mark.parametrize("direction", [TO_NODE, TO_HOST], ids=["to_node", "to_host"])
 @pytest.mark.parametrize("kind", FAULTS)
