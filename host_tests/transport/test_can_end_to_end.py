@@ -39,7 +39,7 @@ def test_stream_goes_over_slcan_into_a_node():
 
     def polls():
         while not over.wait(0.003):
-            runner.poll(connect._now())
+            runner.poll(connect.now())
 
     thread = threading.Thread(target=polls)
     thread.start()
@@ -47,7 +47,7 @@ def test_stream_goes_over_slcan_into_a_node():
         stream = a_stream(20_000)
         options = {"sleep_after_open": 0}
         with connect.CanLink("slcan", uart.path, 500_000, options) as link:
-            master = a_master(stream, connect._now())
+            master = a_master(stream, connect.now())
             link.run(master, lambda: master.over)
     finally:
         over.set()

@@ -10,7 +10,7 @@ import os
 import sys
 
 from . import errors
-from .commands import assemble, fram, image, keys, run, sdcard, sign, sim
+from .commands import assemble, fram, image, keys, node, nodes, push, run, sdcard, sign, sim
 from .output import Output
 
 _HELP = """\
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (assemble, image, keys, sign, run, sdcard, sim, fram):
+    for module in (assemble, image, keys, sign, run, sdcard, sim, nodes, push, node, fram):
         module.add_parser(commands)
     return parser
 
