@@ -59,6 +59,8 @@ class Echo:
 lock.run(hsx.runtime().links.close)
 hsx.runtime().links.runners.clear()
 
+hsx.runtime().stop()  # the port is the node's own
+
 def port():
     return machine.UART(2, 115200, rxbuf=1048)
 
