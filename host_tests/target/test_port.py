@@ -650,4 +650,9 @@ def test_identity_of_the_board(repl):
     printed = repl.run(
         "import machine, sys; print(sys.platform, machine.freq(), len(machine.unique_id()))"
     )
-    assert printed == "qemu_m4 25000000 8"
+    assert printed == "qemu_m4 25000000 7"
+
+
+def test_a_machine_calls_itself_what_the_host_says(power_up, connect):
+    repl = connect(power_up(uid="pump7"))
+    assert repl.run("import machine; print(machine.unique_id())") == "b'pump7'"

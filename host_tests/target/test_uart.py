@@ -19,7 +19,6 @@ LINK = """
 import gc, hashlib, hsx, machine, time
 from micropython import heap_lock, heap_unlock
 from hsx import ticks
-from hsx.boot import lock
 from hsx.link.uart_node import UartNode
 from hsx.transport.uart import UartRunner
 
@@ -54,10 +53,6 @@ class Sink:
 class Echo:
     def message(self, message, now):
         return b"echo: " + bytes(message)
-
-# The node's own runner must not take the bytes.
-lock.run(hsx.runtime().links.close)
-hsx.runtime().links.runners.clear()
 
 hsx.runtime().stop()  # the port is the node's own
 
