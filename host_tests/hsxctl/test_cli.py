@@ -10,6 +10,8 @@ from builders import RET, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl.cli import main
 
 COMMANDS = ("asm", "verify", "info", "key", "sign", "run", "sdcard", "sim")
+COMMANDS += ("push", "nodes", "ps", "status", "slots", "activate", "confirm", "rollback", "kill")
+COMMANDS += ("values", "call", "events")
 
 
 @pytest.fixture

@@ -32,12 +32,12 @@ Needs: a link, --uart or --can, and over it a node. Links, node, network and key
 hsxctl.toml or ~/.config/hsxctl.toml, for example: uart = "/dev/ttyUSB0".
 """
 
-_SEEN = "command was seen before"
+SEEN = "command was seen before"
 _REMEDIES = {
     "command is not signed": "Sign it: --key FILE.",
     "command is for another network": "Say which one it is: --network.",
     "command is for another node": "Ask who is there: 'hsxctl nodes'.",
-    _SEEN: "Its counter is the time: set this computer's clock, or give a higher --counter.",
+    SEEN: "Its counter is the time: set this computer's clock, or give a higher --counter.",
     "the key is not trusted here": "Sign with a key that the node trusts (docs/security.md).",
     "the key's role does not reach": "Sign with a key of a higher role (docs/security.md).",
     "signature is not the command's": "The key file is not that of the key that the node trusts.",
@@ -48,6 +48,9 @@ _BY_ERRNO = {
     hsx.errors.EPERM: "It is not PUBLIC or read-only: sign with a key whose role reaches, --key.",
     hsx.errors.ENOENT: "Look what is there: 'hsxctl ps', 'values list', 'slots'.",
     hsx.errors.ESRCH: "Look what runs: 'hsxctl ps'.",
+    hsx.errors.EIO: "Its handler faulted or ran too long, or the medium failed: 'hsxctl events'.",
+    hsx.errors.EEXIST: "An app of this name runs already: end it first, 'hsxctl kill'.",
+    hsx.errors.EINVAL: "Look at the limits in docs/provisioning_protocol.md.",
     hsx.errors.EACCES: "Sign with a key that the node trusts: --key.",
     hsx.errors.EBUSY: "Try again in a moment; 'hsxctl status' says what goes on.",
     hsx.errors.ENODEV: "The node has no store: 'hsx.format()' at its REPL makes one.",
@@ -189,12 +192,15 @@ class Reach:
     def command(self, node: int, name: str, action: int, acts_on: bytes, **more: Any) -> Any:
         """Does a command of `link.command` on a node, signed if there is a key; the result of a
         CALL. `name`: what errors call it."""
+        again = False
         while True:
             data = self.signed(action, acts_on, [node], **more)
             message = pack_request("command", 0, data=data)
             reply = unpack_reply(self.link.ask(node, message))
-            if reply.errno == EPERM and reply.detail == _SEEN and self.may_sign_again():
-                continue
+            if not again and reply.errno == EPERM and reply.detail == SEEN:
+                again = self.may_sign_again()
+                if again:
+                    continue
             try:
                 return reply.require().values.get("result")
             except HsxError as error:
@@ -209,10 +215,10 @@ class Reach:
 
     def may_sign_again(self) -> bool:
         """After a command that was seen before: two within one second have the same counter. Waits
-        for the next second, once; whether it is worth a try."""
-        if self._counter or self._key is None or self._last != int(time.time()):
+        for the second after it; whether it is worth a try."""
+        if self._counter or self._key is None:
             return False
-        time.sleep(1.0 - time.time() % 1)
+        time.sleep(max(0.0, min(1.0, self._last + 1 - time.time())))
         return True
 
     @property

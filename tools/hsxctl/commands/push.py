@@ -27,7 +27,7 @@ from .. import errors, image_set
 from ..bank_image import BankImage
 from ..errors import ToolError
 from ..output import Output
-from ..reach import LINK_HELP, Reach, add_options
+from ..reach import LINK_HELP, SEEN, Reach, add_options
 from . import Commands
 
 _HELP = f"""\
@@ -118,11 +118,14 @@ def _sent(reach: Reach, sent: BankImage, action: int, flags: int) -> dict[int, i
     """The errno of each node. A second push within the same second is signed once more."""
     waiting = list(reach.numbers)
     results: dict[int, int] = {}
+    again = False
     with _bars(reach, len(sent.data)) as progress:
         while waiting:
             header = reach.signed(action, sent.digest, waiting, total=len(sent.data), flags=flags)
             results |= reach.link.push(waiting, header, sent.data, sent.digest, progress)
-            seen = [node for node in waiting if results[node] == EPERM]
+            seen = [node for node in waiting if results[node] == EPERM and not again]
+            seen = [node for node in seen if reach.reason(node, EPERM).detail == SEEN]
+            again = True
             waiting = seen if seen and reach.may_sign_again() else []
     return results
 
