@@ -140,7 +140,7 @@ def test_interrupts_and_polls_of_a_controller_allocate_nothing(repl, driver):
 def test_a_full_ring_allocates_nothing_and_counts(repl):
     code = "def flood():\n for _ in range(40):\n  can.interrupt()\n return runner.poll(0)\n"
     code += "print(lock.run(locked, flood), engine.count, runner._ring.lost())"
-    assert repl.run(ENGINE + PYB + code) == "0 96 144"
+    assert repl.run(ENGINE + PYB + code) == "0 72 168"
 
 
 SERVE = """
