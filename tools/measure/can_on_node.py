@@ -8,7 +8,6 @@ The machine has no CAN controller: functions of MicroPython's own stand for thos
 import gc
 from binascii import crc32
 
-import hsx
 from hsx.link.can_node import CanNode
 from hsx.native import FrameRing
 from hsx.service.requests import Requests
