@@ -35,7 +35,7 @@ def links(links):
     from hsx.transport.uart import UartRunner
 
     uart = UartRunner(lambda: UART(2), links.uart("UART:2"))
-    return [uart, SlcanRunner(UART(3), links.can("CAN:%d:3"))]
+    return [uart, SlcanRunner(UART(3), links.can("CAN:%d:3", pace=512))]
 
 
 def sdcard():

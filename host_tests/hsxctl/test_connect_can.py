@@ -3,6 +3,7 @@
 
 import itertools
 import threading
+import time
 
 import can
 import pytest
@@ -55,7 +56,9 @@ def test_engine_sends_and_receives(link, station):
     engine.to_send = bulk(100)
     for n in range(5):
         station.send(can.Message(arbitration_id=0x685, data=[n], is_extended_id=False))
-    link.run(engine, lambda: not engine.to_send and len(engine.received) == 5)
+    begin = time.monotonic()
+    link.run(engine, lambda: engine.left == 100 and len(engine.received) == 5)
+    assert time.monotonic() - begin > 100 * 111 / 500_000  # the wire's time, not the program's
     assert sent_by(station, 100) == bulk(100)
     assert engine.received == [(0x685, bytes([n])) for n in range(5)]
     assert engine.left == 100

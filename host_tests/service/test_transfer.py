@@ -77,6 +77,47 @@ def test_a_set_that_broke_off_goes_on_after_a_reset(cut):
     assert again.runs() == ["large"]
 
 
+@pytest.mark.parametrize("changed", [0, 1, 2])
+def test_what_the_running_set_has_too_need_not_be_sent(changed):
+    apps = [an_image(*[SPIN] * (300 + 200 * n), name=f"app{n}") for n in range(3)]
+    node = Site()
+    first = a_set(*apps)
+    assert node.send(node.stage(first), first.data) == 0
+    node.provisioning.confirm()
+    apps[changed] = an_image(*[SPIN] * 350, name=f"app{changed}")
+    second = a_set(*apps)
+    header = node.stage(second)
+    assert node.transfer.begin(memoryview(header), len(second.data), "CAN") == 0
+    assert not node.transfer.holds(0, 512)
+    left = range(0, len(second.data), 512)
+    while blocks := [
+        at for at in left if not node.transfer.holds(at, min(512, len(second.data) - at))
+    ]:
+        at = blocks[0]
+        assert node.transfer.write(at, memoryview(second.data)[at : at + 512]) == 0
+        left = [other for other in left if other != at]
+    sent = len(second.data) - 512 * len(left)
+    assert sent < len(second.data) // 2 + 1024
+    assert node.transfer.end() == 0
+    while (answer := node.transfer.poll(0)) == 1:
+        pass
+    assert answer == 0
+    node.run()
+    assert node.provisioning.active_digest() == second.digest
+    assert node.runs() == ["app0", "app1", "app2"]
+
+
+def test_what_is_neither_sent_nor_there_is_missed_at_the_end():
+    node = Site()
+    large = a_set(an_image(*[SPIN] * 300, name="large"))
+    assert node.transfer.begin(memoryview(node.stage(large)), len(large.data), "CAN") == 0
+    node.transfer.write(0, memoryview(large.data)[:512])
+    assert node.transfer.end() == 0
+    while (answer := node.transfer.poll(0)) == 1:
+        pass
+    assert answer == -EBADMSG
+
+
 @pytest.mark.requirement("P-40")
 def test_a_header_that_has_acted_is_told_again_and_changes_nothing():
     node = Site()

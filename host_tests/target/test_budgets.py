@@ -3,7 +3,7 @@
 
 import pytest
 
-from measure import bench, linker_map, node, record, size, store, uart, uart_node
+from measure import bench, can, linker_map, node, record, size, store, uart, uart_node
 
 pytestmark = pytest.mark.target
 
@@ -21,6 +21,7 @@ def measured(firmware, tmp_path_factory):
     figures.update(counted)
     figures.update(store.count())
     figures.update(uart.count())
+    figures.update(can.count())
     figures["store.ram_high_water"] = store.ram_high_water(firmware, folder)
     figures["again"] = again["vm.m4_insns_per_op"]
     return figures

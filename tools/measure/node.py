@@ -30,9 +30,9 @@ _NOP = bytes.fromhex("04110000")  # MOV R1, R1
 
 class MeasuringNode:
     """A booted node with the golden programs, the loop with locals and a large image on its card.
-    A context manager; `folder` takes the card."""
+    A context manager; `folder` takes the card, and the FRAM of a node that is to have one."""
 
-    def __init__(self, firmware: Path, folder: Path) -> None:
+    def __init__(self, firmware: Path, folder: Path, has_fram: bool = False) -> None:
         card = folder / "measure.img"
         files = [(path.name, path.read_bytes()) for path in sorted(GOLDEN.glob("*.hxe"))]
         program = assemble(HERE / "locals_loop.mvasm")
@@ -40,7 +40,10 @@ class MeasuringNode:
         large = build(_NOP * ((STREAMED - 96) // len(_NOP)), name="large")
         assert len(large) == STREAMED
         fat_image.write(card, fat_image.SMALLEST, [*files, ("large.hxe", large)])
-        self._node = QemuNode(firmware, sd=card, icount=SHIFT)
+        fram = folder / "measure.fram" if has_fram else None
+        if fram:
+            fram.unlink(missing_ok=True)
+        self._node = QemuNode(firmware, sd=card, fram=fram, icount=SHIFT)
         try:
             self._node.wait_console("state=over", PATIENCE)
             self._port = SerialTransport(self._node.repl, timeout=PATIENCE)

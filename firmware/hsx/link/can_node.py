@@ -8,6 +8,7 @@ its business.
 from micropython import const
 
 from ..errors import EBADMSG, ENOSPC
+from ..native import place
 from ..ticks import diff
 from .receiver import Receiver
 
@@ -69,16 +70,13 @@ class CanNode(Receiver):
         self._base = base
         self._source = source
         self._pace = min(0x7F, (pace + 63) >> 6)
-        self._most = max_blocks
         self._now = 0
         self._state = _NONE
         self._errno = 0
         self._session = -1
-        self._size = 0  # total of the BEGIN
         self._slot_ms = 0  # slot code
         self._last = 0  # tick of the last frame of the session
-        self._status = -1  # state to tell, -1: nothing
-        self._tag = 0  # of that STATUS
+        self._status = -1  # state to tell | its tag << 8, -1: nothing
         self._values: "CanValues | None" = None
         self._messages: "CanMessages | None" = None
         if requests:
@@ -93,17 +91,7 @@ class CanNode(Receiver):
         key = ident ^ self._base
         if key == self._next and len(data) == 8:
             self._next = key + 1
-            into = self._into
-            at = (key & 0x3F) << 3
-            # A slice would allocate.
-            into[at] = data[0]
-            into[at + 1] = data[1]
-            into[at + 2] = data[2]
-            into[at + 3] = data[3]
-            into[at + 4] = data[4]
-            into[at + 5] = data[5]
-            into[at + 6] = data[6]
-            into[at + 7] = data[7]
+            place(self._buf, self._to + (key << 3), data)
             if key + 1 == self._end:
                 self._close(now)
         elif key >= _DATA and key < _BLOCK and len(data) == 8:
@@ -138,8 +126,7 @@ class CanNode(Receiver):
                 self._fail(-left)
             else:
                 self._state = _DONE
-            self._status = self._state
-            self._tag = self._session & 0xFF
+            self._status = self._state | (self._session & 0xFF) << 8
         elif self._session >= 0 and diff(now, self._last) >= _SILENCE:
             self._leave(_NONE)
         if self._is_sending():
@@ -185,11 +172,11 @@ class CanNode(Receiver):
     # ---- of the receiver ----
 
     def _begin(self, header: memoryview, now: int) -> None:
-        place = self._sink.begin(header, self._size, self._source % self.number)
+        place = self._sink.begin(header, self._total, self._source % self.number)
         if place < 0:
             self._fail(-place)
             return
-        self._start(self._size, 0, self._sink.needs_order)
+        self._start(self._total, 0, self._sink.needs_order)
         self._state = _RECEIVING
         self._resume(place)
 
@@ -242,10 +229,9 @@ class CanNode(Receiver):
         self._leave(_WAITING)
         self._session = session
         self._last = now
-        self._size = total
         code = data[7] >> 5
         self._slot_ms = 1 << code - 1 if code else 0
-        if total > self._most << 9:
+        if total > len(self._done) << 12:
             self._fail(ENOSPC)
         elif not data[7] & 0x1F:
             self._fail(EBADMSG)
@@ -258,9 +244,9 @@ class CanNode(Receiver):
             if self._session >= 0 and data[2] == self._session & 0xFF:
                 self._last = now
             return
-        self._tag = data[2]
+        tag = data[2] << 8
         if self._session < 0 or data[2] != self._session & 0xFF:
-            self._status = _BUSY if self._is_busy() else _NONE
+            self._status = tag | (_BUSY if self._is_busy() else _NONE)
             return
         self._last = now
         action = data[1] >> 4
@@ -271,9 +257,8 @@ class CanNode(Receiver):
                 errno = self._sink.end()
                 if errno < 0:
                     self._fail(-errno)
-        self._status = self._state
-        if action == 0 and self._state == _RECEIVING:
-            self._status = _READY
+        is_ready = action == 0 and self._state == _RECEIVING
+        self._status = tag | (_READY if is_ready else self._state)
 
     def _is_busy(self) -> bool:
         return self._session >= 0 and self._state not in (_DONE, _FAIL)
@@ -289,10 +274,10 @@ class CanNode(Receiver):
         self._start(0, 0, False)
 
     def _write_status(self, buf: bytearray) -> None:
-        state = self._status
-        self._status = -1
+        state = self._status & 0xFF
         buf[0] = 0
-        buf[2] = self._tag
+        buf[2] = self._status >> 8
+        self._status = -1
         buf[3] = 0
         first = self._need
         missing = self._todo

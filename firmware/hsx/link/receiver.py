@@ -5,7 +5,7 @@ docs/links.md has the frames; the numbers of rules in comments are those of its 
 are held: the one that a run fills, and those that wait for a repair or, in a node that needs
 order, for their turn. Nothing here allocates for a DATA or BLOCK frame of a whole block.
 
-DATA that comes as expected costs a comparison, eight bytes and a sum: `CanNode.frame()` does that
+DATA that comes as expected costs a comparison, a copy and a sum: `CanNode.frame()` does that
 itself, as on the target a call costs as much. What came without a gap, from `_from` to before
 `_next`, is put into the map of its block only when there is a gap or an end.
 """
@@ -14,6 +14,8 @@ from array import array
 from binascii import crc32
 
 from micropython import const
+
+from ..native import place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ _HEADER = const(0xFFFF)
 _DATA = const(0x300)  # identifier without the base: | run parity << 6 | index
 _RESIDUE = const(0x2144DF1C)  # CRC-32 of anything with its own CRC behind it: a small int
 
-_MAP = const(516)  # in a buffer, behind block and CRC: a bit for each frame that is there
+_MAP = const(516)  # in a slot, behind block and CRC: a bit for each frame that is there
+_NOTHING = const(b"\0\0\0\0\0\0\0\0")  # the map of a block that has nothing yet
+_SLOT = const(524)  # bytes of the buffer that hold a block with all that
 
 _ASKS = const(32)  # eight entries of four numbers: first block, and then
 _COUNT = const(1)  # how many blocks, 0: the entry is free
@@ -56,9 +60,11 @@ class Receiver:
     def __init__(self, sink: "Sink", max_blocks: int) -> None:
         self._sink = sink
         self._done = bytearray((max_blocks + 7) >> 3)  # a bit for each block in place
-        self._bufs = [bytearray(_MAP + 8) for _ in range(_HELD)]
-        self._checked = [memoryview(buf)[:_MAP] for buf in self._bufs]
-        self._wholes = [view[:_BLOCK] for view in self._checked]
+        self._buf = bytearray(_HELD * _SLOT)
+        view = memoryview(self._buf)
+        slots = range(0, _HELD * _SLOT, _SLOT)
+        # Of each slot the block, and then of each the block with its CRC.
+        self._views = tuple([view[at : at + n] for n in (_BLOCK, _MAP) for at in slots])
         self._blocks = [_FREE] * _HELD
         self._missing = [0] * _HELD  # frames
         self._ask_list = array("H", [0] * _ASKS)
@@ -69,8 +75,7 @@ class Receiver:
         """A stream of `total` bytes behind a signed header of `header` frames (0: it is held)."""
         self._header = header
         self._total = total
-        self._count = (total + _BLOCK - 1) // _BLOCK
-        self._todo = self._count  # blocks not in place
+        self._todo = (total + _BLOCK - 1) // _BLOCK  # blocks not in place
         self._need = 0  # the first of them
         self._ordered = ordered
         self._top = -1  # highest block announced
@@ -86,9 +91,8 @@ class Receiver:
         self._next = -1  # the one that is expected, -1: none
         self._from = 0  # since which one there was no gap
         self._end = 0  # at which it is over, if there is no gap before
-        self._stop = 0  # behind the block's last one
         self._left = 0  # how many were to come at `_from`
-        self._into = self._bufs[0]
+        self._to = 0  # where in the buffer its first frame would be if that had the identifier 0
 
     def _begin(self, header: memoryview, now: int) -> None:
         """The signed header is whole."""
@@ -98,7 +102,7 @@ class Receiver:
 
     def _resume(self, place: int) -> None:
         """What is in place already: `place` bytes from the start."""
-        blocks = self._count if place >= self._total else place // _BLOCK
+        blocks = self._todo if place >= self._total else place // _BLOCK
         for block in range(blocks):
             self._settle_block(block)
 
@@ -111,33 +115,35 @@ class Receiver:
     def _stray(self, key: int, data: "memoryview | bytes", now: int) -> None:
         """DATA that is not the next one expected. `key`: its identifier without the base."""
         is_same = key & 0x40 == self._parity
-        if is_same and (self._slot < 0 or self._next < 0 or key >= self._stop):
+        if is_same and (self._slot < 0 or self._next < 0 or key >= self._stop()):
             return  # of a run that nobody here wants, or beyond the block
         if is_same and key >= self._next - 1:
             if key < self._next:
                 return  # once more
             self._mark()
             self._from = key
-            self._end = min(self._stop, key + self._left)
+            self._end = min(self._stop(), key + self._left)
         else:
             # Of a run whose BLOCK was lost. Rule 5: most likely the next new block.
             self._settle(_FREE, now)
             self._ignore(key & 0x40)
             guess = self._top + 1
-            if self._header or guess >= self._count or self._has(guess) or self._find(guess) >= 0:
+            if (
+                self._header
+                or self._is_beyond(guess)
+                or self._has(guess)
+                or self._find(guess) >= 0
+            ):
                 return
             if self._ordered and guess >= self._need + _HELD:
                 return
             self._fill(guess, self._take(guess), _FRAMES + 1)
             self._orphan = True
-            if key >= self._stop:
+            if key >= self._stop():
                 return
             self._from = key
         self._next = key + 1
-        into = self._into
-        at = (key & 0x3F) << 3
-        for n in range(8):
-            into[at + n] = data[n]
+        place(self._buf, self._to + (key << 3), data)
         if self._next == self._end:
             self._close(now)
 
@@ -150,7 +156,7 @@ class Receiver:
             if not self._header:
                 return
         else:
-            if self._header or block >= self._count:
+            if self._header or self._is_beyond(block):
                 return
             self._announce(block, now)
             if self._has(block) or (self._ordered and block >= self._need + _HELD):
@@ -160,10 +166,9 @@ class Receiver:
             slot = self._take(block)
         elif self._missing[slot] == _CHECKED:
             return
-        at = self._frames(block) << 3
-        buf = self._bufs[slot]
+        at = slot * _SLOT + (self._frames(block) << 3)
         for n in range(4):
-            buf[at + n] = data[n]
+            self._buf[at + n] = data[n]
         count = data[6] & 0x7F
         if self._missing[slot] == 0:
             self._finish(slot, now)
@@ -252,13 +257,15 @@ class Receiver:
             if self._find(_HEADER) >= 0:
                 self._ask(_HEADER, 1, now)
             return
-        self._top = self._count - 1
-        stop = self._need + _HELD if self._ordered else self._count
+        stop = (self._total + _BLOCK - 1) // _BLOCK
+        self._top = stop - 1
+        if self._ordered:
+            stop = min(stop, self._need + _HELD)
         block = self._need
         frames = 0
-        while block < self._count and block < stop and frames < 8:
+        while block < stop and frames < 8:
             first = block
-            while block < self._count and block < stop and self._is_absent(block):
+            while block < stop and self._is_absent(block):
                 block += 1
             if block > first:
                 frames += 1
@@ -284,12 +291,15 @@ class Receiver:
     def _fill(self, block: int, slot: int, count: int) -> None:
         """A run of `count` frames begins to fill a block that is held."""
         self._slot = slot
-        self._into = self._bufs[slot]
         self._left = count
         first = _DATA | self._parity
+        self._to = slot * _SLOT - (first << 3)
         self._from = self._next = first
-        self._stop = first + self._frames(block)
-        self._end = min(self._stop, first + count)
+        self._end = min(first + self._frames(block), first + count)
+
+    def _stop(self) -> int:
+        """The identifier behind the last one of the block that is filled."""
+        return (_DATA | self._parity) + self._frames(self._blocks[self._slot])
 
     def _mark(self) -> None:
         """Puts what came without a gap into the map of the block."""
@@ -298,20 +308,20 @@ class Receiver:
         if self._next < 0 or came == 0:
             return
         self._left -= came
-        if self._from & 0x3F == 0 and self._next == self._stop:
+        if self._from & 0x3F == 0 and self._next == self._stop():
             self._missing[slot] = 0  # of a block that misses nothing the map is not read
             return
-        buf = self._bufs[slot]
+        buf = self._buf
         first = self._from & 0x3F
         for index in range(first, first + came):
-            at = _MAP + (index >> 3)
+            at = slot * _SLOT + _MAP + (index >> 3)
             bit = 1 << (index & 7)
             if not buf[at] & bit:
                 buf[at] |= bit
                 self._missing[slot] -= 1
 
     def _lacks(self, slot: int, index: int) -> bool:
-        return not self._bufs[slot][_MAP + (index >> 3)] >> (index & 7) & 1
+        return not self._buf[slot * _SLOT + _MAP + (index >> 3)] >> (index & 7) & 1
 
     def _close(self, now: int) -> None:
         """The run is over; that of an orphan only when the next BLOCK tells what it was not."""
@@ -346,7 +356,7 @@ class Receiver:
     def _finish(self, slot: int, now: int) -> None:
         """All frames of a block and its CRC are there."""
         block = self._blocks[slot]
-        view = self._checked[slot]
+        view = self._views[_HELD + slot]
         size = self._frames(block) << 3
         if crc32(view if size == _BLOCK else view[: size + 4]) != _RESIDUE:
             self._blocks[slot] = _FREE
@@ -377,7 +387,7 @@ class Receiver:
         block = self._blocks[slot]
         at = block * _BLOCK
         size = min(_BLOCK, self._total - at)
-        whole = self._wholes[slot]
+        whole = self._views[slot]
         errno = self._sink.write(at, whole if size == _BLOCK else whole[:size])
         self._blocks[slot] = _FREE
         if errno < 0:
@@ -390,8 +400,12 @@ class Receiver:
         if not self._has(block):
             self._done[block >> 3] |= 1 << (block & 7)
             self._todo -= 1
-            while self._need < self._count and self._has(self._need):
+            while not self._is_beyond(self._need) and self._has(self._need):
                 self._need += 1
+
+    def _is_beyond(self, block: int) -> bool:
+        """Whether the stream ends before a block."""
+        return block * _BLOCK >= self._total
 
     def _has(self, block: int) -> bool:
         return self._done[block >> 3] >> (block & 7) & 1 != 0
@@ -418,8 +432,7 @@ class Receiver:
                 break
             if self._missing[slot] > self._missing[best]:
                 best = slot
-        for at in range(_MAP, _MAP + 8):
-            self._bufs[best][at] = 0
+        place(self._buf, best * _SLOT + _MAP, _NOTHING)
         self._blocks[best] = block
         self._missing[best] = self._frames(block)
         return best

@@ -12,6 +12,7 @@ import struct
 from micropython import const
 
 from ..errors import EBADMSG, EBUSY, ENOSPC, HsxError
+from .bank import ENTRY, HEADER
 from .layout import STAGING_COPY
 from .record import seal, sealed
 from .superblock import EMPTY, NO_DIGEST
@@ -157,9 +158,7 @@ class Staging:
         """Copies the images that the active bank holds too, one chunk a step. Of a stream the
         directory must be in place: EBADMSG if it is not the announced one."""
         self._require()
-        if not self.images:
-            self._reader.open(self.digest)
-            self.images = [self._reader.image(index) for index in range(self._reader.count)]
+        self._learn()
         if self._active is None:
             return
         for index, image in enumerate(self.images):
@@ -173,13 +172,42 @@ class Staging:
                 yield
 
     def holds(self, start: int, end: int) -> bool:
-        """Whether the bytes from `start` to before `end` are known to be in place."""
-        if end <= self.done:
-            return True
-        for piece in self._ahead:  # noqa: SIM110  any() with a generator allocates
-            if piece[0] <= start and end <= piece[1]:
-                return True
-        return False
+        """Whether the bytes from `start` to before `end` are in place or can be carried over. Of a
+        stream that is known once its directory is there."""
+        at = max(start, self.done)
+        while at < end:
+            reached = self._reach(at)
+            if reached == at:
+                return False
+            at = reached
+        return True
+
+    def _reach(self, at: int) -> int:
+        """How far what need not be sent goes on from `at`: to the end of an image that the active
+        bank has too, or of a gap, which is nobody's; `at` itself where neither is."""
+        if self._active is None or not self._knows():
+            return at
+        end = HEADER + len(self.images) * ENTRY
+        for image in self.images:
+            if at < image.offset:
+                return image.offset if at >= end else at
+            end = image.offset + image.length
+            if at < end:
+                return end if self._active.find(image.sha256, image.length) else at
+        return at
+
+    def _knows(self) -> bool:
+        try:
+            self._learn()
+        except HsxError as error:
+            if error.errno != EBADMSG:
+                raise
+        return bool(self.images)
+
+    def _learn(self) -> None:
+        if not self.images:
+            self._reader.open(self.digest)
+            self.images = [self._reader.image(index) for index in range(self._reader.count)]
 
     def end(self, judged_by: "Callable[[Image], Judge] | None" = None) -> "Iterator[None]":
         """Reads the whole bank back, one chunk a step (R7). EBADMSG if it is not the set; then

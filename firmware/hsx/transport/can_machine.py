@@ -25,10 +25,11 @@ _RETURN = const(1000)  # ms that the controller stays off the bus
 
 
 class CanRunner:
-    """`can`: a `machine.CAN`, which belongs to the runner from `open` to `close`. `base`: 0x400,
-    the bit that all identifiers have. `frames`: what the ring holds, at 10 bytes each; 96 are 21
-    ms of a full bus at 500 kbit/s. `changed(state)`: called in a poll when the controller's error
-    state is another than before (1 active, 2 warning, 3 passive, 4 off the bus).
+    """`can`: a `machine.CAN`, which belongs to the runner from `open` to `close`. `base`: 0x400, the
+    bit that all identifiers have. `frames`: what the ring holds, at 10 bytes each; 72 are 16 ms of
+    a full bus at 500 kbit/s, as long as 5 ms of stall between polls every 10 ms take. `changed`:
+    called with the state in a poll when the controller's error state is another than before (1
+    active, 2 warning, 3 passive, 4 off the bus).
 
     A controller that is off the bus is opened anew after a second: `restart()` of the driver would
     wait for an idle bus without any limit, while an `init` gives up after 10 ms.
@@ -42,7 +43,7 @@ class CanRunner:
         engine: "CanEngine",
         bitrate: int = 500_000,
         base: int = 0x400,
-        frames: int = 96,
+        frames: int = 72,
         changed: "Callable[[int], object] | None" = None,
     ) -> None:
         self._can = can
@@ -56,7 +57,6 @@ class CanRunner:
         self._slot = [0, memoryview(bytearray(8)), 0, 0]
         self._frame = engine.frame
         self._buf = bytearray(8)
-        self._views = tuple([memoryview(self._buf)[:n] for n in range(9)])
         self._held = -1  # identifier of a frame in _buf that the queue did not take
         self._counters = [0] * 8
         self._state = 0
@@ -137,8 +137,9 @@ class CanRunner:
                 ident = self._engine.next_frame(self._buf)
                 if ident < 0:
                     return
+            buf, size = self._buf, self._engine.buf_len
             try:
-                taken = can.send(ident, self._views[self._engine.buf_len])
+                taken = can.send(ident, buf if size == 8 else memoryview(buf)[:size])
             except OSError:
                 taken = None  # off the bus
             if taken is None:

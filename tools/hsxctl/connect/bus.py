@@ -16,6 +16,8 @@ from . import Progress
 from .can import CanLink, now
 
 BITRATE = 500_000
+_PATIENCE = 8  # ms, of CanMaster
+_SERIAL_PATIENCE = 60  # behind a serial line hundreds of frames may wait
 _LISTEN = 0.25  # seconds for answers to WHO: 126 of them take 30 ms at 500 kbit/s
 _TRIES = 2  # of them; one frame may be lost
 
@@ -35,6 +37,7 @@ class BusNodes:
         self.place = ":".join(part for part in (interface, channel) if part) or "CAN"
         self._bitrate = bitrate or BITRATE
         self._share = share
+        self._patience = _SERIAL_PATIENCE if interface == "slcan" else _PATIENCE
         self._link = CanLink(interface, channel, bitrate, options)
         self._client = CanClient(secrets.randbelow(128))
         self._heard: list[tuple[int, bytes]] = []
@@ -99,6 +102,7 @@ class BusNodes:
             now(),
             self._bitrate,
             self._share,
+            patience=self._patience,
         )
         self._link.run(
             master,

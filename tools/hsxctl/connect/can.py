@@ -6,6 +6,7 @@ What is not given comes from python-can's own configuration (`can.ini`, `CAN_INT
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -13,16 +14,18 @@ from hsx import ticks
 
 from ..errors import NO_NODE, ToolError
 
+BITRATE = 500_000
 _ROUND = 16  # frames sent before received ones are looked at
 _WAIT = 0.02  # seconds that one look for a frame waits at most
 _FULL = 0.002  # the same while the adapter takes no frame
 _TAKE = 1.0  # seconds that the adapter has to take a frame before it is called full
+_FRAME_BITS = 47  # of a frame without data, unstuffed, with the space behind it
 _FAREWELL = 1.0  # seconds for what an engine has to say when it is given up
 
 
 class Engine(Protocol):
-    """A host's engine of `hsx.link`. One that has `sent(now)` is told of each frame that the
-    adapter took."""
+    """A host's engine of `hsx.link`. One that has `sent(now)` is told of each frame that a
+    bus of this bit rate has carried since the adapter took it."""
 
     buf_len: int
 
@@ -33,7 +36,8 @@ class Engine(Protocol):
 
 class CanLink:
     """A host's station on a bus; use it as a context manager. `options`: further options of the
-    interface, by python-can's names. Raises ToolError where the adapter cannot be opened, and
+    interface, by python-can's names. `bitrate`: bits a second; where python-can knows it by itself
+    frames are paced as at BITRATE. Raises ToolError where the adapter cannot be opened, and
     from `run` where it is lost; an adapter that takes no frame for now is waited for."""
 
     def __init__(
@@ -64,6 +68,8 @@ class CanLink:
             ) from error
         self._buf = bytearray(8)
         self._held: can.Message | None = None  # a frame that the adapter did not take
+        self._bitrate = bitrate or BITRATE
+        self._on_wire: deque[float] = deque()  # of frames that the adapter has: when they are out
 
     def __enter__(self) -> "CanLink":
         return self
@@ -87,6 +93,7 @@ class CanLink:
         round, for progress. On Ctrl-C `abort(now)` is called, what the engine has to say after it
         goes out within a second, and KeyboardInterrupt goes on; a second one leaves at once."""
         self._held = None
+        self._on_wire.clear()
         try:
             while not over():
                 self._round(engine)
@@ -102,12 +109,15 @@ class CanLink:
 
     def _round(self, engine: Engine) -> bool:
         """Sends some frames and takes what has come; whether there may be more to send."""
+        self._tell_sent(engine)
         wait = engine.poll(now()) / 1000
         busy = self._send(engine)
         if self._held is not None:
             wait = _FULL
         elif busy:
             wait = 0.0
+        elif self._on_wire:
+            wait = min(wait, max(0.0, self._on_wire[0] - time.monotonic()))
         try:
             message = self._bus.recv(min(wait, _WAIT))
             while message is not None:
@@ -145,8 +155,21 @@ class CanLink:
                 return True
             self._held = None
             if sent is not None:
-                sent(now())
+                self._on_wire.append(self._wire_time(engine.buf_len))
         return True
+
+    def _wire_time(self, size: int) -> float:
+        """When the frame that was just taken is through at the earliest: an adapter, or a bus that
+        is a program, takes frames faster than a wire does."""
+        begin = max(time.monotonic(), self._on_wire[-1] if self._on_wire else 0.0)
+        return begin + (_FRAME_BITS + 8 * size) / self._bitrate
+
+    def _tell_sent(self, engine: Engine) -> None:
+        sent = getattr(engine, "sent", None)
+        while self._on_wire and self._on_wire[0] <= time.monotonic():
+            self._on_wire.popleft()
+            if sent is not None:
+                sent(now())
 
 
 def now() -> int:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""What the CAN link costs a Cortex-M4: instructions from the interrupt to the staged byte, heap,
+and the pace that a node announces for it.
+"""
+
+import binascii
+import json
+import random
+from pathlib import Path
+
+from hsx.link import can_framing as can
+from hsx.link import command
+from hsxctl.signed_command import signed
+from measure.node import MeasuringNode, instructions
+from measure.record import Figures
+
+HERE = Path(__file__).parent
+NODE = 5
+BLOCKS = 16  # of a stream: two staging records are written beside them
+SESSION = 0x1234
+
+Frames = list[tuple[int, bytes]]
+
+
+def beginning(total: int, seed: int) -> Frames:
+    """The frames that open a session for a set nobody has seen yet."""
+    digest = random.Random(seed).randbytes(32)
+    header = signed(None, command.STAGE, digest, counter=1, total=total, nodes=None)
+    count = len(header) // 8
+    frames = [(can.ident(can.LOAD), can.begin(SESSION, total, count, 0))]
+    announced = can.block(binascii.crc32(header), can.HEADER, count, 1, SESSION & 0xFF)
+    frames.append((can.ident(can.BLOCK), announced))
+    for n in range(count):
+        frames.append((can.ident(can.DATA, 0x40 | n), header[8 * n : 8 * n + 8]))
+    return frames
+
+
+def count(node: MeasuringNode, interrupt: float) -> Figures:
+    """Figures of a booted node with FRAM, its runtime stopped and into_ram.py run; `interrupt`:
+    instructions for the frame that is alone in its FIFO (can_receive).
+
+    `insns_per_frame`: that, and for each DATA frame its share of what the polls do that take the
+    stream: ring, engine, BLOCK, CRC, Transfer and Staging, which compares and writes into a region
+    of RAM. `insns_fram`: what a frame's share is dearer with this board's FRAM, whose bus it works
+    bit by bit. `rx_ram`: the engine in a session with its three blocks, and the ring."""
+    node.run((HERE / "can_on_node.py").read_text())
+    node.run("sink = Staged(); ram_region = Ram(131072)")
+    node.run("fram_region = sink.lie_over(ram_region)")
+    engine, ring, runner, messages = json.loads(
+        node.run(f"ram(sink, {beginning(BLOCKS * 512, 1)[:1]})")[0]
+    )
+    into_ram = _stream(node, 2)
+    node.run("sink.lie_over(fram_region)")
+    into_fram = _stream(node, 3)
+    return {
+        "can.insns_per_frame": round(interrupt + into_ram),
+        "can.insns_interrupt": round(interrupt),
+        "can.insns_fram": round(into_fram - into_ram),
+        "can.rx_ram": engine + ring,
+        "can.rx_ram_engine": engine,
+        "can.rx_ram_ring": ring,
+        "can.runner_ram": runner,
+        "can.messages_ram": messages,
+    }
+
+
+def _stream(node: MeasuringNode, seed: int) -> float:
+    """Instructions of the polls for a DATA frame."""
+    frames = beginning(BLOCKS * 512, seed)
+    ticks = int(node.run(f"stream(sink, {frames}, {SESSION & 0xFF}, {BLOCKS})")[-1])
+    return instructions(ticks) / (BLOCKS * can.FRAMES)
