@@ -28,7 +28,8 @@ def count(node: MeasuringNode) -> Figures:
     """Figures of the link on a booted node with FRAM, its runtime stopped and into_ram.py run:
     from the interrupt to the staged byte, in a region of RAM. An interrupt takes one byte, as on
     hardware without a FIFO. There is a poll every 10 ms: at 921600 baud, and at 115200, where its
-    own cost is shared by fewer bytes. `insns_fram`: what a byte is dearer with this board's FRAM, whose bus it works bit by bit."""
+    own cost is shared by fewer bytes. `insns_fram`: what a byte is dearer with this
+    board's FRAM, whose bus it works bit by bit."""
     node.run((Path(__file__).parent / "uart_on_node.py").read_text())
     node.run("sink = Staged(); fram = sink.lie_over(Ram(), Ram())")
     engine = UartMaster(lambda: 1)
