@@ -5,6 +5,7 @@ from builders import Bench
 from hsx.boot.runtime import Runtime
 from hsx.boot.scan import Scan
 from hsx.console import Console
+from hsx.service.app_text import AppText
 from hsx.service.events import Events
 from hsx.service.loads import Loads
 from hsx.service.policy import Policy
@@ -52,9 +53,9 @@ class Rig(Bench):
     def __init__(self, folder, medium: Region | None = None, hard: bool = True) -> None:
         self.screen = Screen()
         super().__init__()
-        console = Console(self.screen)
+        console = Console(self.screen, ("stdout",))
         self.log = Events(self.clock, sink=console.event)
-        self.node.svc.stdout = console.text
+        self.node.svc.stdout = AppText(self.log, self.clock, console.text).text
         self.node.emit = self.node.values._emit = self.log.emit
         self.board = Board(hard)
         chunk = memoryview(bytearray(64))
