@@ -16,7 +16,7 @@ from measure.record import Figures
 
 HERE = Path(__file__).parent
 NODE = 5
-BLOCKS = 16  # of a stream: two staging records are written beside them
+BLOCKS = 32  # of a stream: four staging records are written beside them
 SESSION = 0x1234
 
 Frames = list[tuple[int, bytes]]
@@ -41,16 +41,16 @@ def count(node: MeasuringNode, interrupt: float) -> Figures:
 
     `insns_per_frame`: that, and for each DATA frame its share of what the polls do that take the
     stream: ring, engine, BLOCK, CRC, Transfer and Staging, which compares and writes into a region
-    of RAM. `insns_fram`: what a frame's share is dearer with this board's FRAM, whose bus it works
-    bit by bit. `rx_ram`: the engine in a session with its three blocks, and the ring."""
+    of RAM, its records and events. `insns_fram`: what a frame's share is dearer with this board's
+    FRAM, whose bus it works bit by bit. `rx_ram`: the engine in a session with its three blocks,
+    and the ring."""
     node.run((HERE / "can_on_node.py").read_text())
-    node.run("sink = Staged(); ram_region = Ram(131072)")
-    node.run("fram_region = sink.lie_over(ram_region)")
+    node.run("sink = Staged(); fram = sink.lie_over(Ram(), Ram())")
     engine, ring, runner, messages = json.loads(
         node.run(f"ram(sink, {beginning(BLOCKS * 512, 1)[:1]})")[0]
     )
     into_ram = _stream(node, 2)
-    node.run("sink.lie_over(fram_region)")
+    node.run("sink.lie_over(fram, fram)")
     into_fram = _stream(node, 3)
     return {
         "can.insns_per_frame": round(interrupt + into_ram),

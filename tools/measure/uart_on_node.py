@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs ON a node, behind on_node.py: counts what a UART link costs, over the board's UART 2.
+"""Runs ON a node, behind into_ram.py: counts what a UART link costs, over the board's UART 2.
 
 Interrupts of that port are off while a poll is counted, and counted by themselves.
 """
@@ -20,33 +20,13 @@ _SPIN = const(2_000_000)  # noqa: F821
 _ROOM = const(8192)  # noqa: F821
 
 
-class Memory:
-    """A sink that is as fast as memory: each chunk lands on the one before."""
+class Still:
+    """A sink that takes no memory of its own."""
 
     needs_order = False
-    digest = b"done"
-
-    def __init__(self):
-        self._view = memoryview(bytearray(1024))
-        self.over = False
 
     def begin(self, header, total, source):
-        self.over = False
         return 0
-
-    def write(self, offset, data):
-        self._view[: len(data)] = data
-        return 0
-
-    def end(self):
-        return 0
-
-    def poll(self, now):
-        self.over = True
-        return 0
-
-    def abort(self):
-        pass
 
 
 class Silent:
@@ -54,16 +34,18 @@ class Silent:
         return b""
 
 
-def link(begin):
-    """A runner over UART 2, with a sink of memory, and how many bytes of heap both take once the
-    frame `begin` has opened a session."""
-    sink, silent = Memory(), Silent()
+def ram(begin):
+    """Bytes of heap that a runner over UART 2 takes with its engine, once the frame `begin` has
+    opened a session."""
+    sink, silent = Still(), Silent()
+    gc.collect()
     gc.collect()
     before = gc.mem_alloc()
     runner = UartRunner(a_port, UartNode(sink, silent, "UART:2"))
     runner.engine.receive(begin, len(begin), 0)
     gc.collect()
-    return runner, sink, gc.mem_alloc() - before
+    gc.collect()
+    print(gc.mem_alloc() - before)
 
 
 def a_port():
@@ -88,10 +70,17 @@ def interrupts():
     port.read()
 
 
-def transfer(runner, sink, least):
+def transfer(sink, least):
     """Takes a transfer: ticks of all polls, polls, and bytes that came. A poll waits for `least`
-    bytes, or for a pause."""
+    bytes, or for a pause; to the node each is 10 ms after the one before."""
+    now = 0
+
+    def clock():
+        return now
+
+    sink._loads.clock = clock
     memory = machine.mem32
+    runner = UartRunner(a_port, UartNode(sink, Silent(), "UART:2"))
     runner.open()
     print("open")
     port = runner._uart
@@ -110,11 +99,12 @@ def transfer(runner, sink, least):
         memory[0xE000E010] = 0
         memory[_NVIC_OFF] = _RECEIVES
         before = memory[_COUNTER]
-        runner.poll(0)
+        runner.poll(now)
         after = memory[_COUNTER]
         memory[_NVIC_ON] = _RECEIVES
         memory[0xE000E010] = control
         gc.enable()
+        now += 10
         ticks += (after - before) & 0xFFFFFFFF
         polls += 1
     taken = runner.stats()["received"] - begun

@@ -46,10 +46,14 @@ class SubRegion(Region):
         self._base = base
         self.written = 0  # bytes since the counter was last taken
 
-    def _read(self, addr: int, buf: memoryview) -> None:
+    def readinto(self, addr: int, buf: "bytearray | memoryview") -> None:
+        """As Region, at the parent."""
+        self._check(addr, len(buf))
         self._parent.readinto(self._base + addr, buf)
 
-    def _write(self, addr: int, buf: memoryview) -> None:
+    def write(self, addr: int, buf: "bytes | bytearray | memoryview") -> None:
+        """As Region, at the parent."""
+        self._check(addr, len(buf))
         # Counted first: a write that fails halfway has worn the medium too.
         self.written += len(buf)
         self._parent.write(self._base + addr, buf)
