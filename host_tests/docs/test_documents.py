@@ -9,21 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from docs.console import blocks, dialogue
+
 ROOT = Path(__file__).parents[2]
+WITH_NODES = {"provisioning.md"}  # test_provisioning.py runs these
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def blocks(path: Path) -> list[str]:
-    return re.findall(r"^```console\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+def is_run_here(path: Path) -> bool:
+    return path.name not in WITH_NODES and bool(blocks(path))
 
 
-def dialogue(block: str) -> list[tuple[str, str]]:
-    """(command, what it shows) of a block."""
-    parts = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)
-    return list(zip(parts[1::2], parts[2::2], strict=True))
-
-
-@pytest.mark.parametrize("path", [p for p in DOCUMENTS if blocks(p)], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if is_run_here(p)], ids=lambda p: p.name)
 def test_console_blocks_show_what_happens(path, tmp_path):
     for source in (ROOT / "tools/demo/apps").glob("*.mvasm"):
         shutil.copy(source, tmp_path)

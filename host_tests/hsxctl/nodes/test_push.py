@@ -7,11 +7,16 @@ from pathlib import Path
 
 import can
 import pytest
+import serial
 
 from desk import LINKS, SIGNED, Desk, Terminal, link_of, wait_for
+from hsx.link import command
 from hsx.link.can_framing import BEGIN, LOAD, begin, ident
 from hsxctl.cli import main
+from hsxctl.connect.line import LineNodes
+from hsxctl.connect.serial import SerialLink
 from service.site import NETWORK, NODE
+from transport.pty_uart import PtyUart
 
 # ---- a set -------------------------------------------------------------------------------------
 
@@ -123,6 +128,22 @@ def test_nodes_get_numbers_by_their_unique_ids(hsxctl):
         assert "no node none without a number answers. Check the unique id" in said.err
 
 
+@pytest.mark.requirement("P-87")
+def test_command_is_signed_for_the_nodes_that_are_meant_and_no_others(desk, hsxctl, monkeypatch):
+    headers = []
+
+    def push(self, nodes, header, stream, digest, progress):
+        headers.append(header)
+        return dict.fromkeys(nodes, 0)
+
+    monkeypatch.setattr(LineNodes, "push", push)
+    hsxctl(*PUSH, *desk.uart, *SIGNED)
+    assert [node for node in range(1, 128) if command.names(headers[0], node)] == [NODE]
+    desk.sites[0].policy.number = 127
+    hsxctl(*PUSH, *desk.uart, *SIGNED)
+    assert command.names(headers[1], 127)
+
+
 # ---- how it ends -------------------------------------------------------------------------------
 
 PUSH = ["push", "pump.hxe"]
@@ -200,6 +221,33 @@ def test_what_is_missing_has_its_exit_code_and_is_named(hsxctl, words, status, w
     said = hsxctl("push", "pump.hxe", *words)
     assert (said.status, said.out) == (status, "")
     assert wanted in said.err
+
+
+def test_silence_on_a_port_is_exit_code_3(hsxctl, monkeypatch):
+    hello = SerialLink.hello
+    monkeypatch.setattr(SerialLink, "hello", lambda link: hello(link, 0.3))
+    uart = PtyUart()
+    said = hsxctl(*PUSH, "--uart", uart.path)
+    uart.close()
+    assert (said.status, said.out) == (3, "")
+    assert f"{uart.path}: no node answers. Check that this is the node's link" in said.err
+
+
+def test_cable_that_is_pulled_is_exit_code_3_and_the_next_push_goes_on(desk, hsxctl, monkeypatch):
+    read = serial.Serial.read
+
+    def pulled(port, size=1):
+        if desk.sites[0].told("provisioning.started"):
+            raise serial.SerialException("device disconnected")
+        return read(port, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(serial.Serial, "read", pulled)
+        said = hsxctl("push", "large.hxe", *desk.uart, *SIGNED)
+    assert (said.status, said.out) == (3, "")
+    assert "the line is lost: device disconnected. Plug it in and try again" in said.err
+    assert hsxctl("push", "large.hxe", *desk.uart, *SIGNED).status == 0
+    wait_for(desk, "large")
 
 
 def test_wrong_node_is_exit_code_3(desk, hsxctl):

@@ -214,6 +214,19 @@ class Arguments:
         self.node = NODE
 
 
+def test_subscription_is_renewed_before_its_window_is_used_up(desk, output):
+    with Reach(Arguments(desk.uart[1]), output) as reach:
+        told = Told(reach)
+        with desk.lock:
+            for number in range(100):
+                desk.sites[0].log.emit("task", number, {"state": "ready"})
+        found = []
+        end = time.monotonic() + 5  # less than what it is renewed after anyway
+        while len(found) < 100 and time.monotonic() < end:
+            found += told.listen()
+    assert [event.pid for _, event in found] == list(range(100))
+
+
 def test_node_that_was_reset_is_heard_again(desk, output):
     site = desk.sites[0]
     with Reach(Arguments(desk.uart[1]), output) as reach:
