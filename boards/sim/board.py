@@ -13,7 +13,7 @@ from micropython import const
 NAME = "sim"
 
 # Bytes of the heap that are set apart for task memory at boot, as on the Cortex-M4.
-POOL = const(36 * 1024)
+POOL = const(34 * 1024)
 
 _SECTOR = const(512)
 _FRAM_SIZE = const(0x20000)

@@ -5,7 +5,6 @@ import hashlib
 import os
 
 from ..errors import EBADMSG, ENODEV, ENOENT, HsxError
-from ..image.manifest import MANIFEST_MAX, parse_manifest
 from ..image.signature import SIZE
 
 TYPE_CHECKING = False
@@ -43,6 +42,9 @@ class SdCard:
     def manifest(self) -> "Manifest":
         """The manifest. ENOENT: there is none; EBADMSG: a wrong one, with its line as the error's
         offset."""
+        # Here, because a node that boots from its store never reads a card.
+        from ..image.manifest import MANIFEST_MAX, parse_manifest
+
         for name, is_toml in _MANIFESTS:
             path = self.path(name)
             try:
