@@ -42,6 +42,7 @@ def test_console_blocks_show_what_happens(path, tmp_path):
             assert done.stdout == shown, command
 
 
+@pytest.mark.requirement("P-69")
 def test_the_manifest_of_the_documents_is_one_and_no_key_is_left_out():
     text = (ROOT / "docs/sd_manifest.md").read_text()
     (example,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

@@ -64,6 +64,7 @@ def test_all_fields_are_taken():
     assert (entry["priority"], entry["quantum"], entry["stack"]) == (255, 100, 4096)
 
 
+@pytest.mark.requirement("P-69")
 def test_images_come_in_their_order_and_equal_ones_in_that_of_the_list():
     orders = [None, 5, 20, 20, None, 0, 20]
     images = [
