@@ -54,7 +54,7 @@ memory: firmware  ## where the memory of a node with four apps goes: build/memor
 
 # Target tests run by themselves: an emulator is as fast as the core that it has.
 test: lint firmware firmware-flat sim  ## lint, then every test of every tier: build/requirements.json
-	@rm -rf build/requirements build/requirements.json
+	@rm -rf build/requirements build/requirements.json build/refusals.json
 	$(BIN)/pytest -n 2 -m "not target" --outcomes=build/requirements/host.json
 	$(BIN)/pytest -m target --outcomes=build/requirements/target.json
 	@PYTHONPATH=host_tests $(BIN)/python -m requirements

@@ -169,7 +169,7 @@ def wrong_imports(source: str, place: Path) -> list[str]:
 # ---- layers -----------------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("P-2")
+@pytest.mark.requirement("P-2", "P-4")
 @pytest.mark.parametrize("place", modules(), ids=str)
 def test_module_imports_only_what_stands_below_it(place: Path) -> None:
     assert wrong_imports((PACKAGE / place).read_text(), place) == []

@@ -114,7 +114,7 @@ class Ends:
         baud: int = 115200,
         chunk: int = 64,
         window: int = 8,
-        largest: int = 128,
+        largest: int = 600,
         backlog: int = 400,
         token: int = 0x1234,
     ) -> None:

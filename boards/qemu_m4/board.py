@@ -6,7 +6,7 @@ from micropython import const
 NAME = "qemu_m4"
 
 # Bytes of the heap that are set apart for task memory at boot.
-POOL = const(36 * 1024)
+POOL = const(34 * 1024)
 
 # Devices that together are one FRAM region: (I2C address, size in bytes).
 FRAM = ((0x50, 65536), (0x51, 65536))
@@ -34,7 +34,7 @@ def links(links):
     from hsx.transport.can_slcan import SlcanRunner
     from hsx.transport.uart import UartRunner
 
-    uart = UartRunner(lambda: UART(2), links.uart("UART:2"))
+    uart = UartRunner(lambda: UART(2), links.uart("UART:2", 512))
     return [uart, SlcanRunner(UART(3), links.can("CAN:%d:3", pace=512))]
 
 
@@ -45,11 +45,26 @@ def sdcard():
     return SDCard()
 
 
+def sdcard_present() -> bool:
+    """Whether the host's file is there and not empty."""
+    from machine import SDCard
+
+    return SDCard.present()
+
+
 def mount_sdcard(root: str):
     """Makes the files of the card's FAT volume readable below `root`. Raises OSError."""
     import vfs
 
     vfs.mount(vfs.VfsFat(sdcard()), root, readonly=True)
+
+
+def unmount_sdcard(root: str):
+    """Forgets the volume of a card that was taken out."""
+    import vfs
+
+    vfs.umount(root)
+    sdcard().deinit()
 
 
 def timer(period_ms: int, callback):

@@ -13,7 +13,7 @@ from micropython import const
 NAME = "sim"
 
 # Bytes of the heap that are set apart for task memory at boot, as on the Cortex-M4.
-POOL = const(36 * 1024)
+POOL = const(34 * 1024)
 
 _SECTOR = const(512)
 _FRAM_SIZE = const(0x20000)
@@ -67,11 +67,28 @@ def sdcard():
     raise OSError(19)
 
 
+def sdcard_present() -> bool:
+    """Whether the file that is the card is there."""
+    import os
+
+    try:
+        return any(os.stat(argument[3:])[6] for argument in sys.argv if argument[:3] == "sd=")
+    except OSError:
+        return False
+
+
 def mount_sdcard(root: str):
     """Makes the files of the card's FAT volume readable below `root`. Raises OSError."""
     import vfs
 
     vfs.mount(vfs.VfsFat(sdcard()), root, readonly=True)
+
+
+def unmount_sdcard(root: str):
+    """Forgets the volume of a card that was taken out."""
+    import vfs
+
+    vfs.umount(root)
 
 
 def fram():

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -7,9 +9,11 @@ import sys
 import pytest
 
 from builders import RET, SPIN, UART_WRITE, an_image, ldi, ldi32
-from hsxctl.cli import main
+from hsxctl.cli import _parser, main
 
 COMMANDS = ("asm", "verify", "info", "key", "sign", "run", "sdcard", "sim")
+COMMANDS += ("push", "nodes", "ps", "status", "slots", "activate", "confirm", "rollback", "kill")
+COMMANDS += ("values", "call", "events")
 
 
 @pytest.fixture
@@ -37,6 +41,15 @@ def test_the_help_of_a_command_says_what_it_needs_and_gives_an_example(command, 
     text = shown([command, "--help"], capsys)
     assert "Needs:" in text
     assert f"example:\n  hsxctl {command} " in text
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_examples_of_a_help_are_right_usage(command, capsys):
+    text = shown([*command.split(), "--help"], capsys)
+    examples = re.findall(r"^  hsxctl (.*?)(?:  .*| && .*)?$", text, re.MULTILINE)
+    assert examples
+    for example in examples:
+        assert _parser().parse_args(shlex.split(example)).run
 
 
 @pytest.mark.parametrize(

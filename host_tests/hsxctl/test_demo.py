@@ -136,5 +136,8 @@ def test_the_demo_ends_well_and_shows_what_it_promises():
         "the power is cut",
         "back from bank B to A: attempts used up",
         "bank B  reverted",
+        "$ hsxctl push build/demo/wires/counter.hxe build/demo/wires/starts.hxe --uart ",
+        "desk is node 5 now",
+        "$ hsxctl push build/demo/wires/hello.hxe build/demo/wires/starts.hxe --can slcan:",
     ):
         assert part in done.stdout

@@ -37,6 +37,7 @@ class Refusals:
     def settle(self):
         """Ends what a case has begun, and sets the policy as it was."""
         self.transfer.abort()
+        self.service.refused = 0
         for pid in self.node.vm.pids():
             try:
                 self.node.lock(pid, False)

@@ -107,7 +107,7 @@ def lengths(sink: StrictSink) -> list[int]:
     return ends.line.bytes
 
 
-@pytest.mark.requirement("P-40", "P-43", "P-73")
+@pytest.mark.requirement("P-4", "P-40", "P-43", "P-73")
 @ORDERS
 @pytest.mark.parametrize("direction", [TO_NODE, TO_HOST], ids=["to_node", "to_host"])
 @pytest.mark.parametrize("kind", FAULTS)
@@ -296,16 +296,18 @@ def test_a_cable_that_is_out_for_a_while_at_any_step_delays_only(ordered, out):
         assert whole(ends), moment
 
 
-def test_a_node_that_dies_again_and_again_is_an_error():
+@pytest.mark.parametrize("moments", [6, 12, 20])
+def test_a_node_that_dies_again_and_again_is_an_error(moments):
     ends = Ends()
     ends.master.begin(HEADER, DATA)
     for _ in range(10_000):
         if ends.master.phase == IDLE:
             break
         ends.reset_node(StrictSink(True))
-        for _ in range(6):
+        for _ in range(moments):
             ends.line.step()
     assert (ends.master.outcome, ends.master.errno) == ("failed", ETIMEDOUT)
+    assert ends.master.restarts > 5
 
 
 def test_a_line_without_a_node_is_a_timeout():

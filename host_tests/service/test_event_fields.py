@@ -150,7 +150,18 @@ def mailboxes_that_are_full(folder: Path) -> Rig:
     return rig
 
 
+def text_that_somebody_listens_to(folder: Path) -> Rig:
+    rig = Rig("nowhere")
+    rig.boot()
+    rig.log.subscribe().next(memoryview(bytearray(MAX_EVENT)))
+    text = (1, 1, "text", 60)
+    rig.load(calling(folder, *[text] * 9, data=f'text: .ascii "{"a" * 60}"'))
+    rig.poll(4)
+    return rig
+
+
 SCENARIOS = (
+    text_that_somebody_listens_to,
     good_and_bad_images,
     a_wrong_manifest,
     a_load_of_unknown_length_that_is_given_up,

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 from builders import Clock
 from hsx.errors import EINVAL, ENOENT, HsxError
 from hsx.link.wire import MAX_EVENT, unpack_event
+from hsx.service.app_text import AppText
 from hsx.service.events import Events
 
 
@@ -154,3 +157,30 @@ def test_no_event_is_missed_untold_and_numbers_only_rise(steps, window):
         assert reader.sent - reader.acked <= window
     assert seen == sorted(set(seen))
     assert delivered + lost == reader.sent
+
+
+def an_app_that_writes(node: Clock, count: int) -> list[dict]:
+    task = SimpleNamespace(pid=3, instance="app")
+    log = Events(node)
+    shown = []
+    text = AppText(log, node, lambda *seen: shown.append(seen))
+    node.forward(1)
+    before = log.seq
+    text.text(task, memoryview(b"nobody listens"), 1)
+    assert log.seq == before
+    log.subscribe().next(memoryview(bytearray(MAX_EVENT)))
+    for _ in range(count):
+        text.text(task, memoryview(b"hello \xff\n"), 2)
+    node.forward(1000)
+    log.subscribe().next(memoryview(bytearray(MAX_EVENT)))
+    text.text(task, memoryview(b"x" * 100), 1)
+    node.forward(2000)
+    text.text(task, memoryview(b"the listener is gone"), 1)
+    assert len(shown) == count + 3
+    return [event[4] for event in log.since(before)]
+
+
+def test_what_apps_write_is_told_to_who_listens_but_not_more_than_eight_times_a_second():
+    told = an_app_that_writes(Clock(), 1000)
+    assert told[:8] == [{"stream": 2, "text": "hello \n"}] * 8
+    assert told[8:] == [{"stream": 1, "text": "x" * 56, "cut": 992 * 8 + 44}]

@@ -94,6 +94,25 @@ def test_status_tells_state_progress_and_the_last_error():
     assert rig.loads.load_status(begun(rig).pid)["state"] == "LOADING"  # a retry of the same
 
 
+@pytest.mark.requirement("P-1")
+def test_one_service_with_its_own_limits_serves_every_way_in(tmp_path):
+    from rig import Rig as Node
+
+    (tmp_path / "hsx.toml").write_text('schema = 1\n[[image]]\nfile = "one.hxe"\n')
+    (tmp_path / "one.hxe").write_bytes(IMAGE)
+    node = Node(tmp_path)
+    node.service.policy.max_code = 100
+    node.boot()  # the card
+    with pytest.raises(HsxError):
+        node.runtime.load(str(tmp_path / "one.hxe"))  # the REPL
+    with pytest.raises(HsxError):
+        node.service.begin("UART:1").write(memoryview(IMAGE))  # a link
+    assert [event["code"] for event in node.told("provisioning.error")] == ["ENOSPC"] * 3
+    assert node.runtime.service is node.service
+    other = Loads(node.node, node.log, node.clock, Policy(node.node.svc), write_ms=7, total_ms=9)
+    assert (other.write_ms, other.total_ms) == (7, 9)
+
+
 # ---- bytes ------------------------------------------------------------------------------------
 
 

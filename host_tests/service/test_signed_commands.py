@@ -197,6 +197,20 @@ def test_a_task_is_ended_by_command():
     assert node.runs() == []
 
 
+@pytest.mark.requirement("P-88")
+def test_who_keeps_trying_fills_no_log():
+    node = Site()
+    before = node.log.seq
+    for _ in range(1000):
+        refused(node.commands.perform, bytes(c.SIZE))
+        header = memoryview(bytes(c.SIZE))
+        assert node.transfer.begin(header, 512, "CAN") == -EBADMSG
+    assert node.log.seq - before == 4
+    node.clock.forward(1000)
+    refused(node.commands.perform, bytes(c.SIZE))
+    assert node.log.seq - before == 5
+
+
 def test_no_signature_over_something_else_passes_for_a_command():
     node = Site()
     body = c.pack(c.KILL, b"\1", NETWORK, [NODE], key=site.public(admin), counter=1)

@@ -16,7 +16,7 @@ DATA = random.Random(13).randbytes(9000)
 HEADER = bytes(range(100))
 
 LINK = """
-import gc, hashlib, machine, time
+import gc, hashlib, hsx, machine, time
 from micropython import heap_lock, heap_unlock
 from hsx import ticks
 from hsx.link.uart_node import UartNode
@@ -53,6 +53,8 @@ class Sink:
 class Echo:
     def message(self, message, now):
         return b"echo: " + bytes(message)
+
+hsx.runtime().stop()  # the port is the node's own
 
 def port():
     return machine.UART(2, 115200, rxbuf=1048)

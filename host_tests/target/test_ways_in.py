@@ -55,7 +55,7 @@ def by_can(node, repl) -> None:
         end = time.monotonic() + 10
         bus.run(client, lambda: NODE in client.present or time.monotonic() > end)
         assert client.present[NODE] == short_id(UID.encode())
-        master = CanMaster(SENT.data, HEADER, [NODE], SENT.digest, 7, 0.5, now())
+        master = CanMaster(SENT.data, HEADER, [NODE], SENT.digest, 7, 0.5, now(), patience=60)
         bus.run(master, lambda: master.over)
         assert (master.results, master.error) == ({NODE: 0}, 0)
 

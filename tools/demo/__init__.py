@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`make demo`: an emulated node at work, while you watch.
 
-`card` boots it from an SD card, `store` updates it; `screen` is what both show themselves on.
+`card` boots it from an SD card, `store` updates it, `wires` does without a card; `screen` is what
+they show themselves on.
 """

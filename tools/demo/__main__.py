@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`make demo`: builds apps with hsxctl, boots the Cortex-M4 firmware in QEMU from an SD card made
 of them, lets a real mpremote ask what runs, then keeps the apps in FRAM and updates them through a
-power cut and a bad update.
+power cut and a bad update; at last it pushes apps into it over a UART and over CAN.
 
 Exit code 0 if everything that should appear did; else 1, and what is missing is listed.
 """
@@ -18,6 +18,7 @@ from hsxctl.errors import ToolError
 from . import card
 from .screen import Screen
 from .store import Story
+from .wires import Wires
 
 PROJECT = Path(__file__).resolve().parents[2]
 FIRMWARE = Path("build/qemu_m4/firmware.elf")
@@ -29,6 +30,7 @@ def main() -> int:
     screen = Screen()
     evidence = card.Evidence()
     story = Story(screen, FIRMWARE, BUILD)
+    wires = Wires(screen, FIRMWARE, BUILD)
     started = time.monotonic()
     try:
         screen.chapter("The firmware")
@@ -37,13 +39,14 @@ def main() -> int:
         image = card.build_card(screen, BUILD)
         card.watch_node(FIRMWARE, image, screen, evidence, BUILD / "console.log")
         story.tell()
+        wires.tell()
     except (ToolError, OSError, subprocess.CalledProcessError) as error:
         screen.say(f"demo failed: {error}", "bold red")
         return 1
     except KeyboardInterrupt:
         screen.say("demo interrupted; the node is ended", "bold red")
         return 130
-    missing = evidence.missing() + story.missing
+    missing = evidence.missing() + story.missing + wires.missing
     screen.chapter("Did everything appear?")
     for what in missing:
         screen.say(f"missing: {what}", "bold red")
@@ -56,7 +59,8 @@ def main() -> int:
         screen.say(f"{app}: PID {after[app][0]}, {grown} steps between the two questions")
     screen.say(
         "Yes: 3 apps ran, 1 damaged image was refused, an update went on after a power cut, a bad "
-        f"one was given back, and two apps talked, in {time.monotonic() - started:.1f} s.",
+        "one was given back, two apps talked, and apps came in over a UART and over CAN, in "
+        f"{time.monotonic() - started:.1f} s.",
         "bold green",
     )
     return 0

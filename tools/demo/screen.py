@@ -128,6 +128,10 @@ class Watch:
         """Whether the time is up, or the node gone; then nothing more is waited for."""
         return time.monotonic() > self._until or not self._node.running
 
+    def begin_anew(self) -> None:
+        """Gives it all its time again, after something that took its own."""
+        self._until = time.monotonic() + LIMIT_S
+
     def pump(self) -> None:
         """Shows the lines that have come; waits a moment for the first."""
         *lines, self._rest = (self._rest + self._node.read_console(0.05)).split(b"\n")

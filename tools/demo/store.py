@@ -20,10 +20,17 @@ _STAGED = 8192  # bytes of some 30,000 that are in place when the power is cut
 class Life:
     """One power-on of the node: what it said, and when."""
 
-    def __init__(self, firmware: Path, screen: Screen, fram: Path, sd: Path | None = None) -> None:
+    def __init__(
+        self,
+        firmware: Path,
+        screen: Screen,
+        fram: Path,
+        sd: Path | None = None,
+        uid: str = "",
+    ) -> None:
         self.events: list[Event] = []
         self.text: list[tuple[str, str]] = []
-        self.node = QemuNode(firmware, sd=sd, fram=fram)
+        self.node = QemuNode(firmware, sd=sd, fram=fram, uid=uid)
         self.watch = Watch(self.node, screen, self._take)
 
     def __enter__(self) -> "Life":

@@ -10,12 +10,26 @@ import os
 import sys
 
 from . import errors
-from .commands import assemble, fram, image, keys, run, sdcard, sign, sim
+from .commands import (
+    assemble,
+    events,
+    fram,
+    image,
+    keys,
+    node,
+    nodes,
+    push,
+    run,
+    sdcard,
+    sign,
+    sim,
+    values,
+)
 from .output import Output
 
 _HELP = """\
-Builds, checks, signs and runs HSX images, makes SD cards, starts simulated nodes, looks into their
-stores.
+Builds, checks, signs and runs HSX images, sends them to nodes over UART and CAN, makes SD cards,
+starts simulated nodes, looks into their stores.
 """
 
 _EXAMPLES = """\
@@ -27,6 +41,8 @@ from source to running node:
   hsxctl sdcard apps -o card.img                a card with everything in a folder
   hsxctl sim --sd card.img                      a Cortex-M4 node that boots from it
   hsxctl fram info fram.bin                     what a node's store holds
+  hsxctl push apps/hello.hxe --uart PORT        the same app over a wire
+  hsxctl ps --uart PORT                         what the node runs
 
 exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no node or connection lost,
 130 interrupted. With --json, stdout has one JSON object per line and nothing else.
@@ -42,7 +58,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (assemble, image, keys, sign, run, sdcard, sim, fram):
+    for module in (
+        assemble,
+        image,
+        keys,
+        sign,
+        run,
+        sdcard,
+        sim,
+        nodes,
+        push,
+        node,
+        values,
+        events,
+        fram,
+    ):
         module.add_parser(commands)
     return parser
 

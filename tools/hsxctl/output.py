@@ -11,6 +11,20 @@ import sys
 from .errors import ToolError
 
 
+def table(headings: list[str], rows: list[list[object]]) -> str:
+    """Rows under their headings, numbers to the right; nothing for None."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    right = [any(isinstance(row[n], int) for row in rows) for n in range(len(headings))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in [headings, *cells]
+    )
+
+
 class Output:
     """Where the results of one command go.
 

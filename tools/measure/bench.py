@@ -44,6 +44,9 @@ def main() -> None:
     with node.MeasuringNode(options.firmware, FOLDER) as target:
         figures, per_program = node.count(target)
         figures.update(node.crypto(target))
+    with node.MeasuringNode(options.firmware, FOLDER, has_fram=True) as target:
+        target.run("import hsx; hsx.format('erase everything'); hsx.runtime().stop()")
+        target.run((Path(__file__).parent / "into_ram.py").read_text())
         figures.update(uart_node.count(target))
     figures.update(host.time(FOLDER))
     figures.update(store.count())

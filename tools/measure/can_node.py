@@ -41,8 +41,9 @@ def count(node: MeasuringNode, interrupt: float) -> Figures:
 
     `insns_per_frame`: that, and for each DATA frame its share of what the polls do that take the
     stream: ring, engine, BLOCK, CRC, Transfer and Staging, which compares and writes into a region
-    of RAM, its records and events. `insns_fram`: what a frame's share is dearer with this board's FRAM, whose bus it works
-    bit by bit. `rx_ram`: the engine in a session with its three blocks, and the ring."""
+    of RAM, its records and events. `insns_fram`: what a frame's share is dearer with this board's
+    FRAM, whose bus it works bit by bit. `rx_ram`: the engine in a session with its three blocks,
+    and the ring."""
     node.run((HERE / "can_on_node.py").read_text())
     node.run("sink = Staged(); fram = sink.lie_over(Ram(), Ram())")
     engine, ring, runner, messages = json.loads(

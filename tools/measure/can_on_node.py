@@ -35,8 +35,8 @@ def heap(make):
 
 
 def ram(sink, frames):
-    """Bytes of the heap: the engine with the session that `frames` begin; the ring; what a runner has
-    beside it; what values and messages add to the engine."""
+    """Bytes of the heap: the engine with the session that `frames` begin; the ring; what a runner
+    has beside it; what values and messages add to the engine."""
 
     def begun(requests=None):
         engine = CanNode(sink, 5, requests, b"12345678")

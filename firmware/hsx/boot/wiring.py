@@ -9,6 +9,7 @@ from .. import native, ticks
 from ..console import Console
 from ..node.node import Node
 from ..node.occupancy import Occupancy
+from ..service.app_text import AppText
 from ..service.events import Events
 from ..service.loads import Loads
 from ..service.policy import Policy
@@ -38,11 +39,12 @@ def build(board: "Board") -> "Runtime":
     The pool comes first, while the heap is one piece."""
     pool = bytearray(board.POOL)
     chunk = memoryview(bytearray(_CHUNK))
-    console = Console(board.console(), ("provisioning.aborted",))
+    console = Console(board.console(), ("provisioning.aborted", "stdout"))
     events = Events(now, _LOG, console.event)
-    node = Node(native.VM(pool, _TASKS), now, stdout=console.text, emit=events.emit)
+    text = AppText(events, now, console.text).text
+    node = Node(native.VM(pool, _TASKS), now, stdout=text, emit=events.emit)
     service = _service(board, node, events, chunk)
-    scan = Scan(SdCard(board.mount_sdcard), service, chunk)
+    scan = Scan(SdCard(board), service, chunk)
     runtime = Runtime(board, service, scan, chunk)
     runtime.occupancy = Occupancy(node, events.emit, _TASKS)
     runtime.links = Links(board, service)

@@ -59,7 +59,9 @@ class CanMaster:
     another one than the last. `chance`: a random number from 0 to 1. `bitrate`, `share`: at most
     that part of the bus's time is taken, each frame counted with the most bits that it may have.
     `plan`: the blocks to send unasked, None: all from the first that a node misses.
-    `by_identifier`: the controller does not keep the order of frames (rule 9).
+    `by_identifier`: the controller does not keep the order of frames (rule 9). `patience`: ms
+    until a named node that says nothing is named again, the first time (rule 8): more where frames
+    wait on their way, as behind an adapter on a serial line.
 
     `results`: errno of each node that is through, 0: done. `over`: all are. `error`: why nothing
     was begun (EBUSY) or it was given up.
@@ -79,6 +81,7 @@ class CanMaster:
         plan: "Collection[int] | None" = None,
         by_identifier: bool = False,
         base: int = 0x400,
+        patience: int = 8,
     ) -> None:
         self.peers = {number: Peer(number, now) for number in nodes}
         if len(header) % 8 or not 64 <= len(header) <= 248:
@@ -98,6 +101,7 @@ class CanMaster:
         self._digest = digest[:4]
         self._session = session
         self._base = base
+        self._patience = patience
         self._by_identifier = by_identifier
         self._plan = plan
         self._count = (len(stream) + BLOCK_SIZE - 1) // BLOCK_SIZE
@@ -212,7 +216,7 @@ class CanMaster:
             self._runs.popleft()
         while self._named and self._named[0][0] <= self.on_wire:
             _, peers = self._named.popleft()
-            wait = 8 + 0.35 * len(peers)
+            wait = self._patience + 0.35 * len(peers)
             for peer in peers:
                 if peer.waiting:
                     peer.due = add(now, int(wait * (1 << min(peer.tries, _LONGEST))) + 1)

@@ -128,7 +128,12 @@ class Receiver:
             self._settle(_FREE, now)
             self._ignore(key & 0x40)
             guess = self._top + 1
-            if self._header or self._is_beyond(guess) or self._has(guess) or self._find(guess) >= 0:
+            if (
+                self._header
+                or self._is_beyond(guess)
+                or self._has(guess)
+                or self._find(guess) >= 0
+            ):
                 return
             if self._ordered and guess >= self._need + _HELD:
                 return

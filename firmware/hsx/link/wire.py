@@ -141,6 +141,10 @@ _WORDS = (
     "ENOTSUP",
     "ETIMEDOUT",
     "IDLE",
+    "stdout",
+    "stream",
+    "text",
+    "cut",
 )
 
 

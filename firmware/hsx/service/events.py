@@ -6,7 +6,7 @@ An event is the tuple (seq, ts, type, pid, data): seq counts from 1 and never re
 takes some 40 bytes (`link.wire`); the oldest give way to a new one.
 """
 
-from .. import errors
+from .. import errors, ticks
 from ..errors import EINVAL, ENOENT, HsxError
 from ..link.wire import MAX_EVENT, pack_event, unpack_event
 
@@ -37,6 +37,7 @@ class Events:
         self._first = 0  # place of the oldest event in the log
         self._used = 0  # bytes
         self._sink = sink
+        self._heard = -1  # tick at which a subscription was last looked after, -1: never
         self.seq = 0  # of the newest event, 0 before the first
         self.oldest = 1  # seq of the oldest event in the log; seq + 1 while there is none
 
@@ -74,6 +75,14 @@ class Events:
                 found.append(self._read(number, at))
             at = (at + self._log[at]) % len(self._log)
         return found
+
+    def has_listeners(self, within: int) -> bool:
+        """Whether anybody has looked for events in the last `within` ms."""
+        return self._heard >= 0 and ticks.diff(self._clock(), self._heard) < within
+
+    def listened(self) -> None:
+        """A subscription was looked after."""
+        self._heard = self._clock()
 
     def subscribe(self, since: int = -1, window: int = 16) -> "Subscription":
         """Events newer than `since`, by default those from now on. `window`: how many may be on
@@ -124,6 +133,7 @@ class Subscription:
         `event_dropped`, the first lost seq and the number of them; it has the seq of the last lost
         one."""
         events = self._events
+        events.listened()
         if self.stalled or self.sent >= events.seq:
             return 0
         lost = events.oldest - 1 - self.sent

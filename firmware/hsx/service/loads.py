@@ -7,6 +7,7 @@ one that nobody steps ends by itself. Several may be on their way at once, each 
 
 from micropython import const
 
+from .. import ticks
 from ..errors import EBUSY, ENODEV, ESRCH, HsxError
 from ..node import tasks as t
 from .session import Session
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .events import Events
     from .policy import Policy
 
+_SECOND = const(1000)  # ms
+_TOLD = const(4)  # refusals in a second
 _REMEMBERED = const(2)  # loads that have failed, so that `status` can tell why
 
 
@@ -49,6 +52,8 @@ class Loads:
         self._failed: "list[Session]" = []
         self._work: "Generator[None, None, bool] | None" = None
         self.transfer: "Any" = None  # the service.transfer.Transfer that is on its way
+        self.refused = 0  # requests of hosts, in the second that began at `_second`
+        self._second = clock()
         self.changing = False  # whether the set that runs is being changed
 
     def begin(
@@ -123,6 +128,17 @@ class Loads:
             at -= 1
             self._sessions[at].poll(now)
         return work
+
+    def tell_refusal(self, kind: str, data: "dict[str, Any]") -> None:
+        """An event about what was refused to a host. Of those of one second only the first are
+        told: who keeps trying must not push everything else out of the log."""
+        now = self.clock()
+        if ticks.diff(now, self._second) >= _SECOND:
+            self._second = now
+            self.refused = 0
+        self.refused += 1
+        if self.refused <= _TOLD:
+            self.events.emit(kind, 0, data)
 
     def want(self, work: "Generator[None, None, bool]") -> None:
         """Has a change of what runs done by the polls. EBUSY while another one is not through."""

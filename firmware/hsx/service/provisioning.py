@@ -125,7 +125,8 @@ class Provisioning(Loads):
         chunk: "memoryview",
         confirm_ms: int = CONFIRM_MS,
     ) -> None:
-        super().__init__(node, events, clock, policy)
+        # Without super(), whose closure would keep the class out of flash.
+        Loads.__init__(self, node, events, clock, policy)
         policy.store = store
         self._store = store
         self._confirm_ms = confirm_ms
@@ -176,7 +177,7 @@ class Provisioning(Loads):
         """Looks after the set on trial: confirms it when it has been quiet for long enough;
         gives the work of its revert if one of its tasks has faulted. In between, the store's own
         small work."""
-        work = super().poll(now)
+        work = Loads.poll(self, now)
         if work is not None or not self._store.valid:
             return work
         if self._on_trial:

@@ -11,7 +11,7 @@ import struct
 
 from micropython import const
 
-from ..errors import EACCES, EBADMSG, EBUSY, ENODEV, ENOENT, EPERM, HsxError
+from ..errors import EACCES, EBADMSG, EBUSY, ENODEV, ENOENT, EPERM, HsxError, name
 from ..link import command as c
 from .policy import ADMIN, FACTORY, OFF, USER
 
@@ -77,7 +77,9 @@ class SignedCommands:
         try:
             return self._perform(command)
         except OSError as error:
-            self._loads.events.warn("command", error)
+            data = {"source": "command", "code": name(error.errno)}
+            data["detail"] = getattr(error, "detail", "error of the medium")
+            self._loads.tell_refusal("warning", data)
             raise
 
     def _perform(self, command: "bytes | memoryview") -> "int | None":

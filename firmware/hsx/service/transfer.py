@@ -88,7 +88,7 @@ class Transfer:
             data = {"phase": "FAILED", "source": self._source, "code": name(refusal.errno)}
             data["where"] = getattr(refusal, "where", "write")
             data["detail"] = getattr(refusal, "detail", "error of the medium")
-            events.emit(_ERROR, 0, data)
+            self._loads.tell_refusal(_ERROR, data)
         self.abort()
         return -(refusal.errno or EIO)
 

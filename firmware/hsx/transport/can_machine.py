@@ -25,11 +25,11 @@ _RETURN = const(1000)  # ms that the controller stays off the bus
 
 
 class CanRunner:
-    """`can`: a `machine.CAN`, which belongs to the runner from `open` to `close`. `base`: 0x400, the
-    bit that all identifiers have. `frames`: what the ring holds, at 10 bytes each; 72 are 16 ms of
-    a full bus at 500 kbit/s, as long as 5 ms of stall between polls every 10 ms take. `changed`:
-    called with the state in a poll when the controller's error state is another than before (1
-    active, 2 warning, 3 passive, 4 off the bus).
+    """`can`: a `machine.CAN`, which belongs to the runner from `open` to `close`. `base`: 0x400,
+    the bit that all identifiers have. `frames`: what the ring holds, at 10 bytes each; 72 are 16
+    ms of a full bus at 500 kbit/s, as long as 5 ms of stall between polls every 10 ms take.
+    `changed`: called with the state in a poll when the controller's error state is another than
+    before (1 active, 2 warning, 3 passive, 4 off the bus).
 
     A controller that is off the bus is opened anew after a second: `restart()` of the driver would
     wait for an idle bus without any limit, while an `init` gives up after 10 ms.

@@ -42,6 +42,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--target", choices=tuple(_FIRMWARE), default="m4", help="default: m4")
     parser.add_argument("--sd", type=Path, metavar="card.img", help="the SD card")
     parser.add_argument("--fram", type=Path, metavar="FILE", help="FRAM, made if missing")
+    parser.add_argument("--uid", default="", help="unique id of an m4: 1 to 8 letters and digits")
     parser.add_argument(
         "--firmware",
         type=Path,
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _run_m4(firmware: Path, arguments: argparse.Namespace, output: Output) -> int:
-    with QemuNode(firmware, sd=arguments.sd, fram=arguments.fram) as node:
+    with QemuNode(firmware, sd=arguments.sd, fram=arguments.fram, uid=arguments.uid) as node:
         if output.as_json:
             ports = {name: getattr(node, name) for name in ("repl", "console", "uart2", "uart3")}
             output.result(ports, "")

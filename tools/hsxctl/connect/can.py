@@ -173,4 +173,5 @@ class CanLink:
 
 
 def now() -> int:
+    """The tick that engines are given."""
     return ticks.wrap(int(time.monotonic() * 1000))

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Nodes on a desk, in this process: real time, real links, for what a host's tool does with them.
+
+Each is a `Site` with the links of a board: a UART, which is a pty, and a station on a virtual bus
+of python-can. A thread polls them all.
+"""
+
+import itertools
+import os
+import pty
+import select
+import subprocess
+import sys
+import threading
+import time
+
+import can
+
+from hsx.boot.links import Links
+from hsx.ticks import wrap
+from hsx.transport.uart import UartRunner
+from service.site import NETWORK, NODE, Site
+from transport.pty_uart import PtyUart
+
+LINKS = ("uart", "can")
+SIGNED = ["--network", str(NETWORK), "--key", "admin.pem"]
+
+_CHANNELS = itertools.count()
+_TURN = 0.001  # seconds between polls
+_FRAMES = 64  # of one poll
+
+
+class _Station:
+    """A runner of `CanNode` on a virtual bus."""
+
+    name = "CAN"
+
+    def __init__(self, channel: str, engine) -> None:
+        self._channel = channel
+        self._engine = engine
+        self._buf = bytearray(8)
+
+    def open(self) -> None:
+        self._bus = can.Bus(interface="virtual", channel=self._channel)
+
+    def close(self) -> None:
+        self._bus.shutdown()
+
+    def poll(self, now: int) -> int:
+        for _ in range(_FRAMES):
+            message = self._bus.recv(0)
+            if message is None:
+                break
+            self._engine.frame(message.arbitration_id, memoryview(bytes(message.data)), now)
+        self._engine.poll(now)
+        while (ident := self._engine.next_frame(self._buf)) >= 0:
+            data = self._buf[: self._engine.buf_len]
+            self._bus.send(can.Message(arbitration_id=ident, data=data, is_extended_id=False))
+        return 0
+
+
+class _Board:
+    """What Links asks of a board."""
+
+    NAME = "desk"
+
+    def __init__(self, uid: bytes, channel: str) -> None:
+        self.uart = PtyUart()
+        self._uid = uid
+        self._channel = channel
+
+    def unique_id(self) -> bytes:
+        return self._uid
+
+    def links(self, links: Links) -> list:
+        uart = UartRunner(lambda: self.uart, links.uart("UART:1"))
+        return [uart, _Station(self._channel, links.can("CAN:%d"))]
+
+
+class Desk:
+    """`sites`: one for each number; 127 for a node without. `uart`, `can`: options of hsxctl for
+    the first one and for the bus. Use it as a context manager."""
+
+    def __init__(self, *numbers: int) -> None:
+        channel = f"desk-{next(_CHANNELS)}"
+        self.sites: list[Site] = []
+        self.boards: list[_Board] = []
+        self.lock = threading.Lock()  # whoever looks into a site holds it
+        for number in numbers or (NODE,):
+            site = Site()
+            site.policy.number = number
+            board = _Board(f"desk{len(self.sites)}".encode(), channel)
+            site.runtime.links = Links(board, site.service)
+            site.runtime.links.open()
+            self.sites.append(site)
+            self.boards.append(board)
+        self.uart = ["--uart", self.boards[0].uart.path]
+        self.can = ["--can", f"virtual:{channel}"]
+        self.channel = channel
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._polls)
+
+    def __enter__(self) -> "Desk":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        for site, board in zip(self.sites, self.boards, strict=True):
+            site.runtime.links.runners[1].close()
+            board.uart.close()
+
+    def _polls(self) -> None:
+        while not self._over.wait(_TURN):
+            for site in self.sites:
+                with self.lock:
+                    site.clock.now = wrap(int(time.monotonic() * 1000))
+                    site.board.tick(None)
+
+
+def wait_for(desk, *apps, node=0):
+    """Until these apps run, and no other; fails after a while."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        with desk.lock:
+            if desk.sites[node].runs() == sorted(apps):
+                return
+        time.sleep(0.01)
+    raise AssertionError(desk.sites[node].runs())
+
+
+def link_of(desk, kind):
+    """Options for the one node of a desk."""
+    return desk.uart if kind == "uart" else [*desk.can, "--node", str(NODE)]
+
+
+class Terminal:
+    """hsxctl as its own process on a terminal; `pump` collects what it shows."""
+
+    def __init__(self, *words):
+        self.handle, theirs = pty.openpty()
+        self.shown = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hsxctl", *map(str, words)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        )
+        os.close(theirs)
+
+    def until(self, text):
+        """Until this is shown, or the process ends."""
+        while text not in self.shown:
+            try:
+                data = os.read(self.handle, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            self.shown += data
+        return text in self.shown
+
+    def look(self, seconds):
+        """What it shows within so long."""
+        if select.select([self.handle], [], [], seconds)[0]:
+            self.shown += os.read(self.handle, 4096)
+
+    def end(self):
+        while self.until(b"no such text"):
+            pass
+        os.close(self.handle)
+        return self.process.wait(20)
