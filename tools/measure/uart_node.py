@@ -34,7 +34,8 @@ def count(node: MeasuringNode) -> Figures:
     engine = UartMaster(lambda: 1)
     engine.begin(_header(0), bytes(PAYLOAD))
     heap = int(node.run(f"ram({engine.output(0)!r})")[0])
-    interrupt = _interrupt(node)
+    # Once in a while something else interrupts the loop.
+    interrupt = sorted(_interrupt(node) for _ in range(5))[2]
     figures: Figures = {
         "uart.insns_per_byte": round(_transfer(node, 1024, 921600, interrupt), 1),
         "uart.insns_per_byte_512": round(_transfer(node, 512, 921600, interrupt), 1),

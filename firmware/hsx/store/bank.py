@@ -319,10 +319,11 @@ class BankWriter:
 
 
 def write_differing(region: "Region", at: int, data: memoryview, chunk: memoryview) -> None:
-    """Writes the bytes of `data` that differ from what is at `at`, compared through `chunk`."""
+    """Writes the bytes of `data` that differ from what is at `at`, compared through the end of
+    `chunk`: so data of half its size may lie at its start."""
     count = len(chunk)
     while len(data) > count:
         write_changed(region, at, data[:count], chunk)
         data = data[count:]
         at += count
-    write_changed(region, at, data, chunk[: len(data)])
+    write_changed(region, at, data, chunk[count - len(data) :])

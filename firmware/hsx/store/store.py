@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .layout import Layout
     from .region import Region
 
-CHUNK = const(512)  # bytes: half to read into, half to compare with
+CHUNK = const(512)  # bytes: a block of a link is compared whole
 CONFIRMATION = "erase everything"
 
 BANK_NAMES = ("none", "A", "B")
