@@ -117,7 +117,7 @@ def test_a_slow_cpu_is_announced(monkeypatch):
 
     monkeypatch.setattr(CanNode, "frame", frame)
     made = Links(OneBus(), rig.service)
-    each = len(seen) // 5 * 3000 // len(seen)
+    each = len(seen) // 5 * 2000 // len(seen)
     assert made.paces == [("CAN:%d:0", pace(0, each, 72, 500_000)[0], "CPU")]
     assert ready(made) == made.paces[0][1] >> 6
 

@@ -23,7 +23,7 @@ _BURST = const(4)  # frames that a master that keeps a pace sends at once
 _FRAMES = const(64)  # of a block
 _BITS = const(111)  # of a DATA frame with the space behind it, at least
 _UNWANTED = const(0x700)  # DATA of no session
-_BESIDES = const(3)  # interrupt, ring, CRC and Python on the way to the medium: so many times that
+_WHOLE = const(2)  # times an unwanted frame: interrupt, engine, CRC and the way to the medium
 _BLOCKS = const(4)  # that are read to know how long it takes, by a clock of milliseconds
 _TRIED = const(512)  # frames, likewise
 
@@ -120,7 +120,7 @@ class Links:
         since = self._loads.clock()
         for _ in range(_TRIED):
             engine.frame(_UNWANTED, data, 0)
-        return ticks.diff(self._loads.clock(), since) * 1000 * _BESIDES // _TRIED
+        return ticks.diff(self._loads.clock(), since) * 1000 * _WHOLE // _TRIED
 
     def _asked(self) -> Requests:
         board = self._board
