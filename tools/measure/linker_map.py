@@ -34,8 +34,8 @@ def read(path: Path) -> dict[str, Sizes]:
 
 
 def frozen(path: Path, folder: str) -> int:
-    """Bytes of flash of the frozen modules of a folder, by its dotted name: the compiler gives each
-    function, class and constant a section that is named after its module."""
+    """Bytes of flash of the frozen modules of a folder, by its dotted name: each function, class
+    and constant has a section that is named after its module."""
     part = "_" + folder.replace(".", "_") + "_"
     return sum(
         size
