@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from builders import RET, SPIN, UART_WRITE, an_image, ldi, ldi32
-from hsxctl.cli import _parser, main
+from hsxctl.cli import argument_tree, main
 
 COMMANDS = ("asm", "verify", "info", "key", "sign", "run", "sdcard", "sim")
 COMMANDS += ("push", "nodes", "ps", "status", "slots", "activate", "confirm", "rollback", "kill")
-COMMANDS += ("values", "call", "events")
+COMMANDS += ("values", "call", "events", "log", "abort", "completion")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_examples_of_a_help_are_right_usage(command, capsys):
     examples = re.findall(r"^  hsxctl (.*?)(?:  .*| && .*)?$", text, re.MULTILINE)
     assert examples
     for example in examples:
-        assert _parser().parse_args(shlex.split(example)).run
+        assert argument_tree().parse_args(shlex.split(example)).run
 
 
 @pytest.mark.parametrize(

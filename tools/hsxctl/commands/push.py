@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`hsxctl push`: images into nodes, over a serial line or a CAN bus."""
+"""`hsxctl push`: images into nodes, over a serial line, a CAN bus or a REPL."""
 
 import argparse
 import contextlib
@@ -23,7 +23,7 @@ from rich.progress import (
 from hsx.errors import EPERM
 from hsx.link import command as c
 
-from .. import errors, image_set
+from .. import errors, image_set, push_plan
 from ..bank_image import BankImage
 from ..errors import ToolError
 from ..output import Output
@@ -34,7 +34,8 @@ _HELP = f"""\
 Sends a set of images to one node or to many, which keep it: each writes it beside the set that
 runs, reads it back, and then runs it, on trial. The set is what is given here and nothing else: a
 host cannot read images back, so what is to stay is sent again. A node that has some of the same
-set from an attempt before takes only the rest.
+set from an attempt before takes only the rest; over CAN and the REPL, images that it runs already
+are not sent again.
 
 FILE.hxe  images, in this order
 manifest  a hsx.toml or hsx.json as of a card, with its images beside it
@@ -45,6 +46,7 @@ command is the time in seconds, so that it is higher than the one before.
 
 example:
   hsxctl push apps/hello.hxe --uart /dev/ttyUSB0
+  hsxctl push apps/hello.hxe --repl /dev/ttyACM0
   hsxctl push apps/hsx.toml --can socketcan:can0 --node 3,4,5 --key site.pem
 """
 
@@ -58,7 +60,15 @@ def add_parser(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", nargs="+", type=Path, metavar="FILE.hxe|manifest")
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--persist",
+        dest="volatile",
+        action="store_false",
+        default=False,
+        help="into the store, as the set that runs from now on (default)",
+    )
+    where.add_argument(
         "--volatile",
         action="store_true",
         help="straight into memory: one image, beside what runs, until the next reset",
@@ -117,12 +127,15 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 def _sent(reach: Reach, sent: BankImage, action: int, flags: int) -> dict[int, int]:
     """The errno of each node. A second push within the same second is signed once more."""
     waiting = list(reach.numbers)
+    plan = None
+    if action == c.STAGE:
+        plan = push_plan.blocks(sent, (push_plan.held(reach, node) for node in waiting))
     results: dict[int, int] = {}
     again = False
     with _bars(reach, len(sent.data)) as progress:
         while waiting:
             header = reach.signed(action, sent.digest, waiting, total=len(sent.data), flags=flags)
-            results |= reach.link.push(waiting, header, sent.data, sent.digest, progress)
+            results |= reach.link.push(waiting, header, sent.data, sent.digest, progress, plan)
             seen = [node for node in waiting if results[node] == EPERM and not again]
             seen = [node for node in seen if reach.reason(node, EPERM).detail == SEEN]
             again = True
