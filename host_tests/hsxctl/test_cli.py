@@ -13,7 +13,7 @@ from hsxctl.cli import argument_tree, main
 
 COMMANDS = ("asm", "verify", "info", "key", "sign", "run", "sdcard", "sim")
 COMMANDS += ("push", "nodes", "ps", "status", "slots", "activate", "confirm", "rollback", "kill")
-COMMANDS += ("values", "call", "events", "log", "abort", "completion")
+COMMANDS += ("values", "call", "events", "log", "abort", "completion", "fleet")
 
 
 @pytest.fixture
