@@ -229,6 +229,7 @@ MIXED = [
 ]
 
 
+@pytest.mark.requirement("P-D3")
 @pytest.mark.parametrize("options", OPTIONS)
 def test_interruption_at_every_point_changes_no_end(options):
     for plans in MIXED:

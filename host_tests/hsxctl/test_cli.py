@@ -32,7 +32,7 @@ def shown(argv: list[str], capsys) -> str:
 
 def test_help_names_every_command_and_the_exit_codes(capsys):
     text = shown(["--help"], capsys)
-    assert all(f"\n    {command} " in text for command in COMMANDS)
+    assert all(re.search(rf"^    {command}\b", text, re.MULTILINE) for command in COMMANDS)
     assert "130 interrupted" in text
 
 

@@ -117,8 +117,8 @@ def add_options(parser: argparse.ArgumentParser, signs: bool = True, many: bool 
             "--counter",
             type=integer(1, 0xFFFFFFFF),
             metavar="N",
-            help="of the signed command, higher than in all before it by this key (default: the "
-            "time, in seconds since 1970)",
+            help="of the first signed command, higher than in all before it by this key (default: "
+            "the time, in seconds since 1970)",
         )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
@@ -143,7 +143,7 @@ class Reach:
         key = self._said.get("key") if "key" in given else None
         self._key: Ed25519PrivateKey | None = private_key(Path(key)) if key else None
         self._counter: int | None = given.get("counter")
-        self._last = 0  # counter that was signed last
+        self._last: dict[int, int] = {}  # counter of the last command for each node
         self.link = self._opened()
         self._network = self._said.get("network", getattr(self.link, "network", 0))
         self.numbers: list[int] = []
@@ -212,8 +212,10 @@ class Reach:
     def signed(self, action: int, acts_on: bytes, nodes: list[int], **more: Any) -> bytes:
         """The bytes of a command for some of the nodes."""
         named = None if NO_NUMBER in nodes else nodes
-        self._last = self._counter or max(self._last + 1, int(time.time()))
-        fields = {"network": self._network, "counter": self._last, **more}
+        counter = self._counter or int(time.time())
+        counter = max([counter, *(self._last.get(node, 0) + 1 for node in nodes)])
+        self._last.update(dict.fromkeys(nodes, counter))
+        fields = {"network": self._network, "counter": counter, **more}
         return signed(self._key, action, acts_on, nodes=named, **fields)
 
     def may_sign_again(self) -> bool:
@@ -221,7 +223,7 @@ class Reach:
         for the second after it; whether it is worth a try."""
         if self._counter or self._key is None:
             return False
-        time.sleep(max(0.0, min(1.0, self._last + 1 - time.time())))
+        time.sleep(max(0.0, min(1.0, max(self._last.values()) + 1 - time.time())))
         return True
 
     @property

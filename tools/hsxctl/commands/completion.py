@@ -16,8 +16,11 @@ Prints the script that lets a shell complete hsxctl: commands, options, their ch
 Needs: bash with bash-completion, or zsh.
 
 example:
-  hsxctl completion bash > ~/.local/share/bash-completion/completions/hsxctl
-  hsxctl completion zsh > ~/.zfunc/_hsxctl
+  hsxctl completion bash
+  hsxctl completion zsh
+
+For good: put what it prints into ~/.local/share/bash-completion/completions/hsxctl, or into
+_hsxctl in a folder of zsh's fpath.
 """
 
 
