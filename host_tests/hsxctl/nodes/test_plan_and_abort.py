@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import serial
 
 from builders import SPIN
 from builders import an_image as image_of
@@ -103,8 +104,15 @@ def test_staged_set_is_given_up(desk, hsxctl, kind):
     assert "ENOENT at begin: no transfer is on its way. It has ended" in said.err
 
 
-def test_transfer_by_one_link_is_ended_over_another(desk, hsxctl):
+def test_transfer_by_one_link_is_ended_over_another(desk, hsxctl, monkeypatch):
     results = []
+    write = serial.Serial.write
+
+    def slowly(port, data):
+        time.sleep(0.1)  # as a line of 100 kbit/s would
+        return write(port, data)
+
+    monkeypatch.setattr(serial.Serial, "write", slowly)
 
     def aborts():
         end = time.monotonic() + 20
@@ -115,7 +123,7 @@ def test_transfer_by_one_link_is_ended_over_another(desk, hsxctl):
 
     thread = threading.Thread(target=aborts)
     thread.start()
-    said = hsxctl("push", "large.hxe", *desk.uart, *SIGNED, "--baud", "9600")
+    said = hsxctl("push", "large.hxe", *desk.uart, *SIGNED)
     thread.join()
     assert results == [0]
     assert said.status == 1

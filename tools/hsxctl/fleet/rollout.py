@@ -175,7 +175,7 @@ def verdict(rollout: Rollout) -> str:
     if rollout.undoing or UNDONE in states:
         return "undone"
     if stops(rollout):
-        return "halted"
+        return "undone" if rollout.undo else "halted"
     return "done" if states <= {GOOD, HAD} else "partly"
 
 
