@@ -189,6 +189,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 def _carried_out(reach: Reach, kept: Record, sent: BankImage, output: Output) -> int:
     def note(number: int, node: r.Node) -> None:
+        if node.state in (r.WAITING, r.STEADY):
+            return
         why = f": {node.reason}" if node.reason else ""
         output.note(f"hsxctl: {reach.where(number)}: {node.state}{why}")
 

@@ -74,7 +74,8 @@ class Work:
         for number, slot in enumerate(slots):
             if slot["active"]:
                 digest, state = slot["digest"].hex(), slot["state"]
-                images = self._reach.rows(node, "images", number) if slot["images"] else []
+                if slot["images"] and not watch:
+                    images = self._reach.rows(node, "images", number)
         trouble, is_fault = "", False
         if watch and digest == new.hex():
             trouble, is_fault = self._trouble(node)
