@@ -28,7 +28,9 @@ def frames(shown: bytes) -> list[str]:
             row, column = row + 1, 0
             lines += [""] * (row + 1 - len(lines))
         elif text:
-            lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+            lines[row] = (
+                lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+            )
             column += len(text)
         screen = "\n".join(line.rstrip() for line in lines).rstrip()
         if not verb and (not found or screen != found[-1]):

@@ -84,7 +84,8 @@ def plain(text: str) -> str:
     """Which of two nodes is the first to be good is not settled."""
     found = []
     for told, lines in itertools.groupby(text.splitlines(), lambda line: line[:8] == "hsxctl: "):
-        found += sorted(lines) if told else lines
+        part = list(lines)
+        found += sorted(part) if told else part
     return "\n".join(found)
 
 

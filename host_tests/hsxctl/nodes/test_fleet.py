@@ -4,6 +4,8 @@
 import itertools
 import json
 import re
+import signal
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from builders import SPIN
 from builders import an_image as image_of
-from desk import SIGNED, Desk, wait_for
+from desk import SIGNED, Desk, Terminal, wait_for
 from hosted import a_value
 from hosted import an_app as app_of
 from hsxctl import image_set
@@ -210,3 +212,30 @@ def test_roll_out_that_makes_no_sense_is_wrong_usage(hsxctl, words):
     except SystemExit as ended:
         status = ended.code
     assert status == 2
+
+
+@pytest.mark.parametrize("moment", ["stream", "watch"])
+def test_ctrl_c_leaves_terminal_and_node_clean_and_a_file_that_goes_on(desk, hsxctl, moment):
+    words = ["push", "large.hxe", *desk.uart, *SIGNED, "--canaries", "1", "--confirm"]
+    terminal = Terminal(*words, "--healthy", "600" if moment == "watch" else "0")
+    site = desk.sites[0]
+    begun = "provisioning.persisted" if moment == "watch" else "provisioning.started"
+    end = time.monotonic() + 20
+    while not site.told(begun) and time.monotonic() < end:
+        time.sleep(0.002)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end() == 130
+    assert b"'hsxctl fleet resume rollout.json' goes on" in terminal.shown
+    assert b"Traceback" not in terminal.shown
+    if b"\x1b[?25l" in terminal.shown:
+        assert terminal.shown.rindex(b"\x1b[?25h") > terminal.shown.rindex(b"\x1b[?25l")
+    assert site.service.transfer is None
+    kept = record.load(Path("rollout.json"))
+    assert r.verdict(kept.rollout) == "open"
+    assert "It is not over" in Path("rollout.html").read_text()
+    kept.rollout.healthy = 0.1
+    kept.save(0)
+    later = ["--counter", int(time.time()) + 100]
+    said = hsxctl("fleet", "resume", "rollout.json", *desk.uart, *SIGNED, *later)
+    assert said.status == 0, said.err
+    wait_for(desk, "large")
