@@ -138,6 +138,17 @@ def test_nodes_that_failed_are_told_once_more_when_a_person_says_so():
     assert [model.sent for model in fleet.models.values()] == [1, 2, 1, 1]
 
 
+def test_node_that_was_not_well_is_watched_once_more_when_a_person_says_so():
+    fleet, rollout = rolled(UNWELL, FINE)
+    assert states(rollout) == [r.SICK, r.WAITING]
+    fleet.models[1].plan = FINE
+    r.resumed(rollout)
+    r.retry(rollout)
+    rollout = fleet.run(rollout)
+    assert (states(rollout), r.verdict(rollout)) == ([r.GOOD] * 2, "done")
+    assert fleet.models[1].sent == 1
+
+
 def test_set_is_confirmed_only_after_the_node_was_well_for_long_enough():
     fleet, rollout = rolled(FINE, confirm=True, healthy=3.0)
     kinds = [step.kind for step in fleet.steps]

@@ -120,3 +120,16 @@ def test_command_at_the_repl_changes_nothing_but_what_it_is_about(machine, done)
         rows = wait_for(done, link, "large", "tank")
         steps += [row["accounted_steps"] for row in rows if row["app_name"] == "large"]
     assert steps[1] > steps[0] > 0
+
+
+@pytest.mark.parametrize("kind", ["can", "repl"])
+def test_staged_set_is_given_up_and_the_log_tells_it(machine, done, kind):
+    link = [*machine[kind], "--node", NUMBER]
+    before = done("log", *link)[-1]["seq"]
+    digest = done("push", "large.hxe", "--no-activate", *link)[0]["digest"]
+    assert done("status", *link)[0]["digest"] == digest
+    done("abort", *link)
+    assert done("status", *link)[0]["total"] == 0
+    kinds = [event["kind"] for event in done("log", "--since", before, *link)]
+    assert kinds[-2:] == ["provisioning.complete", "provisioning.aborted"]
+    assert "task" not in kinds

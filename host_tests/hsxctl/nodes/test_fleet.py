@@ -132,6 +132,7 @@ def test_roll_out_is_taken_back_on_demand(bus, hsxctl):
     desk, link = bus
     assert hsxctl("push", "valve.hxe", *link, "--canaries", 1, *QUICK).status == 0
     said = hsxctl("fleet", "undo", "rollout.json", *desk.can, *SIGNED, "--json")
+    assert said.status == 0
     assert said.facts[-1]["verdict"] == "undone"
     for node in range(4):
         wait_for(desk, "pump", node=node)
@@ -204,6 +205,7 @@ def test_other_files_than_it_was_begun_with_are_refused(hsxctl):
         ["--canaries", "1", "--expect", "level=3..2"],
         ["--canaries", "1", "--healthy", "soon"],
         ["--canaries", "1", "--volatile"],
+        ["--canaries", "1", "--state", "report.html"],
     ],
 )
 def test_roll_out_that_makes_no_sense_is_wrong_usage(hsxctl, words):

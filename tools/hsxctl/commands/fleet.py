@@ -22,7 +22,8 @@ from . import Commands
 _HELP = f"""\
 Goes on with a roll-out that 'hsxctl push --canaries' began, from the file that it keeps.
 
-  resume  goes on where it was stopped; with --retry nodes that have failed are told once more
+  resume  goes on where it was stopped; with --retry nodes that have failed are told once more,
+          and those that were not well are watched once more
   undo    brings back what each node ran before, where the roll-out has changed it
   show    what the file says; asks no node
 
@@ -184,10 +185,13 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         r.retry(kept.rollout)
     arguments.node = sorted(kept.rollout.nodes)
     with Reach(arguments, output) as reach:
-        return _carried_out(reach, kept, sent, output)
+        wanted = "undone" if arguments.verb == "undo" else "done"
+        return _carried_out(reach, kept, sent, output, wanted)
 
 
-def _carried_out(reach: Reach, kept: Record, sent: BankImage, output: Output) -> int:
+def _carried_out(
+    reach: Reach, kept: Record, sent: BankImage, output: Output, wanted: str = "done"
+) -> int:
     def note(number: int, node: r.Node) -> None:
         if node.state in (r.WAITING, r.STEADY):
             return
@@ -206,7 +210,7 @@ def _carried_out(reach: Reach, kept: Record, sent: BankImage, output: Output) ->
     finally:
         kept.path.with_suffix(".html").write_text(page.html(kept))
     _tell(kept, output)
-    return errors.DONE if r.verdict(kept.rollout) == "done" else errors.REFUSED
+    return errors.DONE if r.verdict(kept.rollout) == wanted else errors.REFUSED
 
 
 def _tell(kept: Record, output: Output) -> None:

@@ -71,7 +71,9 @@ def load(path: Path) -> Record:
 
 
 def require_free(path: Path) -> None:
-    """ToolError: a roll-out in this file is not over yet."""
+    """ToolError: a roll-out in this file is not over yet, or its page would take its place."""
+    if path.suffix == ".html":
+        raise ToolError("the page would take its place", str(path), "Name a .json.", USAGE)
     if path.exists() and r.verdict(load(path).rollout) == "open":
         raise ToolError(
             "a roll-out in this file is not over",

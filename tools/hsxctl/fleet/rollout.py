@@ -329,10 +329,13 @@ def resumed(rollout: Rollout) -> None:
 
 
 def retry(rollout: Rollout) -> None:
-    """A person wants those that have refused the set, or gone back, to be told once more."""
+    """A person wants those that have refused the set, or gone back, to be told once more, and
+    those that were not well to be watched once more."""
     for node in rollout.nodes.values():
         if node.state == FAILED:
             node.state, node.reason, node.told = WAITING, "", False
+        elif node.state == SICK:
+            _watch(node)
 
 
 def take_back(rollout: Rollout) -> None:
