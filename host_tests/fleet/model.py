@@ -9,23 +9,30 @@ from dataclasses import dataclass
 
 from hsxctl.fleet import rollout as r
 
-OLD, NEW = "01" * 16, "02" * 16
+OLD, NEW, OTHER = "01" * 16, "02" * 16, "03" * 16
 
 # What goes wrong with a node.
 FINE = "fine"
 ABSENT = "absent"  # from the start
 REFUSES = "refuses"
-FAULTS = "faults"  # on trial, and goes back by itself
+FAULTS = "faults"  # on trial, and has gone back by itself at the first look
 CREEPS = "creeps"  # faults, and stays with the set
 UNWELL = "unwell"  # its value is never in range
 WHIMS = "whims"  # unwell at first
+FLAPS = "flaps"  # well, then unwell for a moment
 MUTE = "mute"  # takes the set, and its answer is lost
 DEAF = "deaf"  # does not take it, and does not answer
 DIES = "dies"  # takes it, and never answers again
 KEEPS = "keeps"  # refuses to go back
+STRAYS = "strays"  # goes back to something else
 HAS = "has"  # runs the set already
-PLANS = (FINE, ABSENT, REFUSES, FAULTS, CREEPS, UNWELL, WHIMS, MUTE, DEAF, DIES, KEEPS, HAS)
-ENDS_WELL = (FINE, WHIMS, MUTE, KEEPS)
+PLANS = (FINE, ABSENT, REFUSES, FAULTS, CREEPS, UNWELL, WHIMS, FLAPS, MUTE, DEAF, DIES, KEEPS)
+PLANS += (HAS,)
+ENDS_WELL = (FINE, WHIMS, FLAPS, MUTE, KEEPS)
+
+
+_BETWEEN = 4  # points from one time that it is kept to the next, and more
+_UNWELL = {WHIMS: (1, 2), FLAPS: (2,)}  # at these looks
 
 
 class Interrupted(BaseException):
@@ -58,11 +65,11 @@ class Model:
         trouble, is_fault = "", False
         if self.runs == NEW and self.plan != HAS:
             self.looks += 1
-            if self.plan == FAULTS and self.looks > 1:
+            if self.plan == FAULTS:
                 self.runs, self.bank, self.gave_up = OLD, "confirmed", True
             elif self.plan == CREEPS:
                 trouble, is_fault = "pump has faulted", True
-            elif self.plan == UNWELL or (self.plan == WHIMS and self.looks < 3):
+            elif self.plan == UNWELL or self.looks in _UNWELL.get(self.plan, ()):
                 trouble = "level is 9"
             elif self.looks > 4:
                 self.bank = "confirmed"  # by itself
@@ -94,6 +101,8 @@ class Model:
                 return r.Trouble("EBUSY", answered=True)
             self.undone += 1
             self.runs, self.before, self.bank = self.before, NEW, "confirmed"
+            if self.plan == STRAYS:
+                self.runs = OTHER
         return r.Seen(self.runs, self.bank)
 
 
@@ -126,6 +135,7 @@ class Fleet:
             step = r.next_step(rollout)
             assert step == r.next_step(rollout)
             if step.kind == r.OVER:
+                self.kept = r.to_data(rollout)
                 return rollout
             self.steps.append(step)
             r.began(rollout, step)
@@ -145,7 +155,9 @@ class Fleet:
         return does.get(kind, model.look)()
 
     def _keep(self, rollout: r.Rollout) -> None:
-        self.kept = r.to_data(rollout)
+        """As a file would: at least where it may be stopped before the next time."""
+        if any(0 <= point - self.points < _BETWEEN for point in self._stop_at):
+            self.kept = r.to_data(rollout)
         self._may_stop()
 
     def _may_stop(self) -> None:

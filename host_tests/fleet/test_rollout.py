@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a roll-out decides: all plans of its nodes, all points at which it may be interrupted."""
 
+import contextlib
 import itertools
 import json
 
@@ -16,16 +17,20 @@ from fleet.model import (
     ENDS_WELL,
     FAULTS,
     FINE,
+    FLAPS,
     HAS,
     KEEPS,
     MUTE,
     NEW,
     OLD,
+    OTHER,
     PLANS,
     REFUSES,
+    STRAYS,
     UNWELL,
     WHIMS,
     Fleet,
+    Interrupted,
     Model,
     a_rollout,
 )
@@ -102,6 +107,11 @@ def test_failures_below_the_share_do_not_stop_it_and_one_more_does():
     assert (states(rollout)[-1], r.verdict(rollout)) == (r.WAITING, "halted")
 
 
+def test_share_that_is_just_reached_does_not_stop_it():
+    _, rollout = rolled(FINE, REFUSES, FINE, canaries=0, wave=1, most_failures=0.5)
+    assert (states(rollout)[-1], r.verdict(rollout)) == (r.GOOD, "partly")
+
+
 def test_node_that_ran_the_set_before_is_never_told_nor_taken_back():
     fleet, rollout = rolled(HAS, FINE, CREEPS, canaries=2, undo=True)
     assert (fleet.models[1].sent, fleet.models[1].undone, fleet.models[1].runs) == (0, 0, NEW)
@@ -157,9 +167,43 @@ def test_set_is_confirmed_only_after_the_node_was_well_for_long_enough():
 
 
 def test_trouble_starts_the_time_that_a_node_has_to_be_well_anew():
-    fleet, rollout = rolled(WHIMS, confirm=True, healthy=4.0)
+    fleet, rollout = rolled(FLAPS, confirm=True, healthy=3.0)
     assert rollout.nodes[1].state == r.GOOD
-    assert [step.kind for step in fleet.steps].count(r.WATCH) == 7
+    assert [step.kind for step in fleet.steps].count(r.WATCH) == 6
+
+
+def test_time_before_an_interruption_does_not_count():
+    rollout = a_rollout({1: Model(FINE)}, healthy=5.0)
+    node = rollout.nodes[1]
+    node.state = r.WATCHED
+    r.happened(rollout, 1, r.Seen(NEW), 10.0)
+    r.resumed(rollout)
+    r.happened(rollout, 1, r.Seen(NEW), 1000.0)
+    assert node.state == r.WATCHED
+    r.happened(rollout, 1, r.Seen(NEW), 1005.0)
+    assert node.state == r.GOOD
+
+
+def test_node_that_goes_back_to_something_else_is_stuck():
+    _, rollout = rolled(STRAYS, CREEPS, canaries=2, undo=True)
+    assert states(rollout) == [r.STUCK, r.UNDONE]
+    assert rollout.nodes[1].reason == f"runs {OTHER}, not what it ran before"
+
+
+def test_what_is_undone_after_the_proof_is_proved_again():
+    fleet = Fleet({1: Model(FINE), 2: Model(FINE)})
+    do = fleet._do
+
+    def changes(kind, model):
+        if kind == r.PROVE and model is fleet.models[1]:
+            model.runs = OLD
+        return do(kind, model)
+
+    fleet._do = changes
+    rollout = fleet.run(a_rollout(fleet.models, undo=True))
+    assert [step.kind for step in fleet.steps][-3:] == [r.PROVE, r.UNDO, r.PROVE]
+    assert states(rollout) == [r.FAILED, r.UNDONE]
+    assert rollout.nodes[2].proved and rollout.nodes[2].now == OLD
 
 
 def test_node_that_goes_back_after_it_was_good_is_found_by_the_proof():
@@ -205,6 +249,8 @@ def obeys(fleet, rollout, plans, options):
             assert model.runs == NEW
         if node.state in (r.FAILED, r.UNDONE, r.WAITING):
             assert model.runs == OLD
+        if plans[number - 1] == FAULTS:
+            assert model.sent <= 1  # what has gone back is not told again
         if node.state == r.GOOD:
             assert plans[number - 1] in ENDS_WELL and model.bank == "confirmed"
         assert node.state not in (r.NEW, r.UNSURE, r.SENDING, r.WATCHED, r.STEADY, r.UNDOING)
@@ -286,11 +332,8 @@ def test_what_was_interrupted_can_be_taken_back_at_any_point(plans, point, canar
     fleet = Fleet({number: Model(plan) for number, plan in enumerate(plans, 1)}, {point})
     rollout = a_rollout(fleet.models, canaries=canaries)
     fleet.kept = r.to_data(rollout)
-    try:
+    with contextlib.suppress(Interrupted):
         fleet._drive(rollout)
-    except BaseException as error:
-        if type(error).__name__ != "Interrupted":
-            raise
     rollout = r.from_data(fleet.kept)
     r.resumed(rollout)
     r.take_back(rollout)
