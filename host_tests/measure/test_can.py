@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsxctl.simulate.can_bus import ERROR_FRAME, Bus, Station, bits
 from measure import can
 from measure.bench import TARGETS
-from hsxctl.simulate.can_bus import ERROR_FRAME, Bus, Station, bits
 from measure.can_peers import canopen_bits, isotp_bits
 from measure.record import met
 

@@ -21,7 +21,7 @@ unix  the same package in MicroPython's unix port: faster, the same card and FRA
 
 With --nodes: so many nodes on one CAN bus, unix ones and as many in QEMU as --m4 says, numbered
 from 1 on. Arbitration and time on the bus are real, faults are as asked for. Programs reach it as
-the interface hsx-bench of python-can, hsxctl by '--can hsx-bench:PORT'; docs/bench_bus.md has more.
+the interface hsx-bench of python-can, hsxctl by '--can hsx-bench:PORT': see docs/bench_bus.md.
 
 Needs: qemu-system-arm and the firmware that 'make firmware' builds (m4), or the program that
 'make sim' builds (unix).

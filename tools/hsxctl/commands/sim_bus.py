@@ -2,17 +2,16 @@
 """`hsxctl sim --nodes`: a CAN bus with emulated nodes, and the words that its console takes."""
 
 import argparse
+import contextlib
 import math
 import os
 import selectors
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from .. import errors
 from ..arguments import integer
@@ -20,7 +19,7 @@ from ..errors import ToolError
 from ..output import Output, table
 from ..reach import node_list
 from ..simulate.bench import Bench, Cut, Faults
-from ..simulate.fleet import M4, MOST, UNIX, Fleet
+from ..simulate.fleet import MOST, Fleet
 from ..simulate.python_can import DEFAULT
 
 _TURN_S = 0.5  # of the loop: how long it may stay unnoticed that something has ended
@@ -46,7 +45,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     bus.add_argument("--m4", type=integer(0, MOST), metavar="K", help="of them in QEMU: default 0")
     bus.add_argument("--bitrate", type=integer(10_000, 1_000_000), metavar="N", default=500_000)
     bus.add_argument(
-        "--port", type=integer(0, 65535), default=DEFAULT, help=f"default: {DEFAULT}; 0: a free one"
+        "--port",
+        type=integer(0, 65535),
+        default=DEFAULT,
+        help=f"default: {DEFAULT}; 0: a free one",
     )
     bus.add_argument("--folder", type=Path, metavar="DIR", help="FRAM files and logs of the nodes")
     bus.add_argument("--fast", action="store_true", help="the bus does not wait for the clock")
@@ -112,7 +114,9 @@ class _Console:
         self._typed = b""
         self._is_over = False
         self._status = errors.DONE
-        self._awaited: set[int] = set(fleet.members)  # nodes of which it is to be told that they are on
+        self._awaited: set[int] = set(
+            fleet.members
+        )  # nodes of which it is to be told that they are on
         self._is_ready = False
         self._words: dict[str, Callable[[str], object]] = {
             "nodes": lambda text: self._show_nodes(),
@@ -150,10 +154,8 @@ class _Console:
         self._status = status
 
     def _listen(self) -> None:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # a file, or none: it has no console
             self._bench.selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._read)
-        except (OSError, ValueError):
-            pass  # a file, or none: then it has no console
 
     def _read(self, mask: int) -> None:
         data = os.read(sys.stdin.fileno(), _CHUNK)

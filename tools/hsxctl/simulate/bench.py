@@ -5,10 +5,10 @@ Arbitration and bit times are those of `can_bus`; here its stations are sockets 
 (LAWICEL's ASCII protocol), and its time is tied to the clock. A frame is received by every station
 but its sender, if no fault that was asked for is in the way.
 
-Time is the bus's: it goes on with the clock while the bus is idle, and bit by bit while frames are
-on it. It stands still as long as a node has more than WINDOW frames before it: emulated nodes share
-the cores of one machine, and the bus must not run away from them. `elapsed_ms` of the statistics
-less `bus_ms` is what that took.
+Time is the bus's: it goes on with the clock while the bus is idle, and bit by bit while frames
+are on it. It stands still as long as a node has WINDOW frames before it: emulated nodes share the
+cores of one machine, and the bus must not run away from them. `elapsed_ms` of the statistics less
+`bus_ms` is what that took.
 
 Not modelled: what `can_bus` does not model; the error frame of a receiver; the bit rate of each
 station; a bus cut in two still has one arbitration.
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from . import slcan_line as slcan
 from .can_bus import Bus, Frame, Station
 
-WINDOW = 64  # frames that a node may have before it, not yet taken
+WINDOW = 32  # frames that a node may have before it, not yet taken
 _STALLED = 0.25  # seconds without a frame taken: the bus waits no longer
 _QUEUE = 64  # frames that a station has to send; more wait in its socket
 _BACKLOG = 1 << 18  # bytes that a program has not read: what comes then is lost
@@ -53,6 +53,9 @@ class Faults(NamedTuple):
     loss: float = 0.0
     duplicate: float = 0.0
     delay: float = 0.0
+
+
+NO_FAULTS = Faults()
 
 
 class Port(Station):
@@ -256,14 +259,14 @@ class ProgramPort(Port):
 
 
 class Bench:
-    """The bus and who is on it. `port`: where it listens for programs on this machine, 0: anywhere.
-    `fast`: it does not wait for the clock. Everything random comes from `seed`. OSError: the port
-    is taken."""
+    """The bus and who is on it. `port`: where it listens for programs on this machine, 0: where
+    there is room. `fast`: it does not wait for the clock. Everything random comes from `seed`.
+    OSError: the port is taken."""
 
     def __init__(
         self,
         bitrate: int = 500_000,
-        faults: Faults = Faults(),
+        faults: Faults = NO_FAULTS,
         cuts: Iterable[Cut] = (),
         seed: int = 0,
         fast: bool = False,
@@ -347,7 +350,7 @@ class Bench:
         for node in nodes:
             node.open(now)
         self._arrange()
-        self._is_held = any([node.is_behind(now) for node in nodes])
+        self._is_held = any(node.is_behind(now) for node in nodes)
         if not self._is_held:
             self._transmit()
         self._deliver()
@@ -383,6 +386,7 @@ class Bench:
             bits = max(0, int(self._budget))
             self.bus.now += bits
             self._budget -= bits
+            self.bus.act(self.bus.now)
         elif self._is_held or self._fast:
             self._budget = min(self._budget, 0.0)
         else:

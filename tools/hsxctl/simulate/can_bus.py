@@ -136,7 +136,7 @@ class Bus:
         while not over():
             if self.now >= limit:
                 return False
-            self._act(self.now)
+            self.act(self.now)
             if over():
                 break
             if self.senders:
@@ -147,7 +147,8 @@ class Bus:
                 return False
         return True
 
-    def _act(self, until: int) -> None:
+    def act(self, until: int) -> None:
+        """What was to happen up to that bit."""
         while self._events and self._events[0][0] <= until:
             when, _, action = heapq.heappop(self._events)
             self.now = max(self.now, when)
@@ -165,7 +166,7 @@ class Bus:
             station.start()
         length = bits(*frame)
         end = self.now + length
-        self._act(end - 1)
+        self.act(end - 1)
         self.now = end
         self.busy += length
         self.frames += 1

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The bench bus as an interface of python-can: `can.Bus(interface="hsx-bench", channel="29500")`.
 
-`channel` is what `hsxctl sim --nodes` says: a port of this machine, or `host:port`. Time stamps are
-seconds of the bus's time. A frame counts as sent when it has left the bus; the adapter holds QUEUE
-of them, and `send` waits for room up to its time-out. There is no CAN FD; error frames are neither
-sent nor received.
+`channel` is what `hsxctl sim --nodes` says: a port of this machine, or `host:port`. Time stamps
+are seconds of the bus's time. A frame counts as sent when it has left the bus; the adapter holds
+QUEUE of them, and `send` waits for room up to its time-out. There is no CAN FD; error frames are
+neither sent nor received.
 """
 
+import contextlib
 import queue
 import socket
 import threading
@@ -101,10 +102,8 @@ class BenchBus(can.BusABC):
         super().shutdown()
         with self._room:
             self._room.wait_for(lambda: self._is_lost or not self._under_way, _FAREWELL)
-        try:
+        with contextlib.suppress(OSError):  # it may have gone first
             self._link.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # it has gone first
         self._reader.join(_CONNECT)
         self._link.close()
 

@@ -46,10 +46,10 @@ class UnixNode:
     """Starts the node and lets it run; use it as a context manager, or call `close`.
 
     `program`: what 'make sim' builds. `sd`: a file that is the SD card, None for an empty slot.
-    `fram`: a file that is the FRAM, made if missing; None for a node without one. `bus`: one end of
-    a connected pair of sockets, over which it is an SLCAN adapter; closed here. The node ends when
-    the other end is closed. `uid`, `number`: what it is called, and its number on the bus, 127:
-    none. `log`: a file that its console is written to, which then can't be read here. Raises
+    `fram`: a file that is the FRAM, made if missing; None for a node without one. `bus`: one end
+    of a connected pair of sockets, over which it is an SLCAN adapter; closed here. The node ends
+    when the other end is closed. `uid`, `number`: what it is called, and its number on the bus,
+    127: none. `log`: a file that its console is written to, which then can't be read here. Raises
     ToolError if program or card are missing.
     """
 
