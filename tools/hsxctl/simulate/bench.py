@@ -154,13 +154,18 @@ class NodePort(Port):
         self._greeting = greeting
         self._asked = 0.0
         self._answered = 0.0
+        self._is_stalled = False
+        self._tried = 0.0
 
     def hear(self, frame: Frame, at: int) -> None:
         if not self.is_open:
             return
-        if self.before_it > 2 * WINDOW:
-            self.overrun += 1
-            return
+        if self._is_stalled:
+            now = time.monotonic()
+            if now - self._tried < _STALLED:
+                self.overrun += 1
+                return
+            self._tried = now  # one goes through, in case that it only lost an answer
         self.received += 1
         self._tell(slcan.plain(frame))
 
@@ -170,13 +175,13 @@ class NodePort(Port):
             if frame is not None:
                 self.send(frame)
                 return
-        self.before_it = max(0, self.before_it - 1)
+        self.before_it = 0 if self._is_stalled else max(0, self.before_it - 1)
+        self._is_stalled = False
         self._answered = time.monotonic()
         if slcan.BAD in line:
             self.is_open = False  # it was reset
         elif not self.is_open:
             self.is_open = True
-            self.before_it = 0
             if self._greeting is not None:
                 self._tell(slcan.plain(self._greeting))
 
@@ -188,11 +193,12 @@ class NodePort(Port):
 
     def is_behind(self, now: float) -> bool:
         """Whether the bus has to wait for it."""
-        if self.before_it < WINDOW:
+        if self.before_it < WINDOW or self._is_stalled:
             return False
         if now - self._answered < _STALLED:
             return True
-        self.before_it = WINDOW  # it goes on when it can, and loses what does not fit
+        self._is_stalled = True  # until it answers it loses what comes
+        self._tried = now
         return False
 
     def _tell(self, line: bytes) -> None:
