@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..link.can_node import CanNode
     from ..link.uart_node import UartNode
     from ..service.loads import Loads
+    from .repl_link import ReplLink
 
 
 class Links:
@@ -43,6 +44,18 @@ class Links:
         policy = self._loads.policy
         uid = self._board.unique_id()
         return self._added(CanNode(transfer, policy.number, self._asked(), uid, pace, name))
+
+    def repl(self) -> "ReplLink":
+        """A link for who is at the REPL, in the place of the one before."""
+        from .repl_link import ReplLink
+
+        for runner in list(self.runners):
+            if runner.name == ReplLink.name:
+                runner.close()
+                self.runners.remove(runner)
+        link = ReplLink(self._board, self._loads)
+        self.runners.append(link)
+        return link
 
     def open(self) -> None:
         """Opens them all."""

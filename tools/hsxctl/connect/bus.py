@@ -12,7 +12,7 @@ from hsx.link.can_master import CanMaster
 from hsx.link.can_messages import short_id
 
 from ..errors import NO_NODE, REFUSED, ToolError
-from . import Progress
+from . import Plan, Progress
 from .can import CanLink, now
 
 BITRATE = 500_000
@@ -89,7 +89,13 @@ class BusNodes:
         return found
 
     def push(
-        self, nodes: list[int], header: bytes, stream: bytes, digest: bytes, progress: Progress
+        self,
+        nodes: list[int],
+        header: bytes,
+        stream: bytes,
+        digest: bytes,
+        progress: Progress,
+        plan: Plan | None = None,
     ) -> dict[int, int]:
         """As Nodes.push. ToolError: another master has the bus, or the adapter sends nothing."""
         session, chance = secrets.randbelow(1 << 16), secrets.randbelow(1000) / 1000
@@ -103,6 +109,7 @@ class BusNodes:
             now(),
             self._bitrate,
             self._share,
+            plan,
             patience=self._patience,
         )
         self._link.run(
