@@ -10,7 +10,7 @@ wire. `--diff` shows the change against the run before; `--programs` what each p
 import argparse
 from pathlib import Path
 
-from measure import can, host, node, record, store, uart, uart_node, uart_peers
+from measure import bench_bus, can, host, node, record, store, uart, uart_node, uart_peers
 
 RESULT = Path("build/bench.json")
 FOLDER = Path("build/measure")
@@ -25,6 +25,7 @@ TARGETS: record.Targets = {
     "can.share_1_loss1pct": (">=", 0.935),
     "can.ratio_10": ("<=", 1.02),
     "can.ratio_50": ("<=", 1.17),
+    "bench_bus.ratio_50": ("<=", 1.17),
     "uart.eff_0ms": (">=", 0.98),
     "uart.eff_5ms": (">=", 0.98),
     "uart.eff_5ms_512": (">=", 0.97),
@@ -51,6 +52,7 @@ def main() -> None:
     figures.update(host.time(FOLDER))
     figures.update(store.count())
     figures.update(can.count())
+    figures.update(bench_bus.count())
     figures["store.ram_high_water"] = store.ram_high_water(options.firmware, FOLDER)
     figures.update(uart.count())
     figures.update(uart_peers.count(uart.PAYLOAD))
