@@ -35,10 +35,10 @@ sim: setup  ## the node in MicroPython's unix port, build/sim/micropython
 demo: firmware  ## a node boots from a card, keeps its apps, takes updates, while you watch
 	@PYTHONPATH=tools $(BIN)/python -m demo
 
-bench: firmware  ## how fast the VM is, on the M4 and here: build/bench.json
+bench: firmware sim  ## how fast the VM is, on the M4 and here: build/bench.json
 	@PYTHONPATH=tools $(BIN)/python -m measure.bench
 
-bench-diff: firmware  ## the same, as a change against the run before
+bench-diff: firmware sim  ## the same, as a change against the run before
 	@PYTHONPATH=tools $(BIN)/python -m measure.bench --diff
 
 size: firmware  ## flash, RAM, stack and heap of the C core: build/size.json

@@ -409,7 +409,7 @@ def test_node_that_verifies_for_long_says_so_and_is_waited_for():
     said = []
     transfer.bus.listeners.append(lambda s, frame, at: said.append(frame[1][1]))
     check(transfer)
-    assert said.count(0x33) > 80
+    assert 4 < said.count(0x33) < 12  # ever less often: DONE comes unasked
     assert transfer.fleet.sinks[0].aborted == 0
 
 

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from measure import (
+    bench_bus,
     can,
     can_node,
     can_receive,
@@ -38,6 +39,7 @@ TARGETS: record.Targets = {
     "can.ratio_50": ("<=", 1.17),
     "can.insns_per_frame": ("<=", 12_000),
     "can.rx_ram": ("<=", 3072),
+    "bench_bus.ratio_50": ("<=", 1.17),
     "uart.eff_0ms": (">=", 0.98),
     "uart.eff_5ms": (">=", 0.98),
     "uart.eff_5ms_512": (">=", 0.97),
@@ -72,6 +74,7 @@ def main() -> None:
     figures.update(host.time(FOLDER))
     figures.update(store.count())
     figures.update(can.count())
+    figures.update(bench_bus.count())
     figures["store.ram_high_water"] = store.ram_high_water(options.firmware, FOLDER)
     figures.update(uart.count())
     figures.update(uart_peers.count(uart.PAYLOAD))

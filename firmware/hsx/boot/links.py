@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..link.can_node import CanNode
     from ..link.uart_node import UartNode
     from ..service.loads import Loads
+    from .repl_link import ReplLink
 
 
 _GAP = const(15000)  # us between two polls, a stall included
@@ -78,6 +79,18 @@ class Links:
             engine.pace = kept
         self.paces.append((name, kept, by))
         return self._added(engine)
+
+    def repl(self) -> "ReplLink":
+        """A link for who is at the REPL, in the place of the one before."""
+        from .repl_link import ReplLink
+
+        for runner in list(self.runners):
+            if runner.name == ReplLink.name:
+                runner.close()
+                self.runners.remove(runner)
+        link = ReplLink(self._board, self._loads)
+        self.runners.append(link)
+        return link
 
     def open(self) -> None:
         """Opens them all."""

@@ -95,6 +95,7 @@ TABLE = (
             "staged",
             "total",
             "ready",
+            "digest",
         ),
         (),
     ),
@@ -122,7 +123,7 @@ TABLE = (
         ),
     ),
     ("slots", ("from",), (), ("bank", "active", "state", "digest", "images")),
-    ("images", ("from", "bank"), (), ("name", "version", "length")),
+    ("images", ("from", "bank"), (), ("name", "version", "length", "sha256")),
     (
         "values",
         ("from",),

@@ -8,7 +8,7 @@ one that nobody steps ends by itself. Several may be on their way at once, each 
 from micropython import const
 
 from .. import ticks
-from ..errors import EBUSY, ENODEV, ESRCH, HsxError
+from ..errors import EBUSY, ENODEV, ENOENT, ESRCH, HsxError
 from ..node import tasks as t
 from .session import Session
 
@@ -149,6 +149,12 @@ class Loads:
     def wanting(self) -> bool:
         """Whether a change of what runs waits or is under way."""
         return self._work is not None or self.changing
+
+    def cancel(self) -> None:
+        """Ends the transfer that is on its way, whichever link it comes by. ENOENT: none is."""
+        if self.transfer is None:
+            raise HsxError(ENOENT, "begin", "no transfer is on its way")
+        self.transfer.abort()
 
     def keeper(self) -> "Any":
         """The Provisioning that this is. ENODEV on a board without a store."""

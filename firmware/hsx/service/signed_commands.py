@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 _ID = const(8)  # bytes: what a counter record calls its key by (store.counters)
 _DIGEST = const(16)  # bytes of a set's
 # The least role, by action.
-_NEEDS = bytes((FACTORY, ADMIN, ADMIN, ADMIN, ADMIN, ADMIN, USER, USER, ADMIN))
+_NEEDS = bytes((FACTORY, ADMIN, ADMIN, ADMIN, ADMIN, ADMIN, USER, USER, ADMIN, ADMIN))
 
 
 class SignedCommands:
-    """For the node of `loads`."""
+    """For the node of `loads`. `local`: whoever asks is trusted and need not sign (the REPL)."""
 
-    def __init__(self, loads: "Loads") -> None:
+    def __init__(self, loads: "Loads", local: bool = False) -> None:
         self._loads = loads
+        self._local = local
 
     def judge(self, command: "bytes | memoryview") -> int:
         """The role of whoever asks; nothing has happened yet. Raises as the module says."""
@@ -43,7 +44,7 @@ class SignedCommands:
             raise HsxError(EACCES, "begin", "command is for another node")
         key_id = bytes(command[c.AT_KEY : c.AT_KEY + c.KEY_ID])
         if key_id == bytes(c.KEY_ID):
-            if policy.commands != OFF:
+            if policy.commands != OFF and not self._local:
                 raise HsxError(EACCES, "begin", "command is not signed")
             return FACTORY
         key, role = policy.trusted(key_id)
@@ -99,6 +100,8 @@ class SignedCommands:
             return loads.node.call(pid, oid, str(token, "utf-8") if token else None, role)
         elif action == c.KILL:
             loads.node.kill(pid)
+        elif action == c.ABORT:
+            loads.cancel()
         else:
             keeper = loads.keeper()
             if action == c.CONFIRM:

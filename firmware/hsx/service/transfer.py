@@ -161,6 +161,8 @@ class Transfer:
         return 0
 
     def _step(self) -> int:
+        if self._staging is None and self._session is None and not self._over:
+            raise HsxError(EBUSY, "end", "no transfer is on its way")
         if self._steps is not None and self._staging is not None:
             try:
                 next(self._steps)

@@ -191,7 +191,9 @@ class Store:
         found = []
         for index in range(reader.count):
             image = reader.image(index)
-            found.append({"name": image.name, "version": image.version, "length": image.length})
+            facts = {"name": image.name, "version": image.version, "length": image.length}
+            facts["sha256"] = image.sha256
+            found.append(facts)
         return found
 
     def _tell(self, kind: str, data: "dict[str, Any]") -> None:
