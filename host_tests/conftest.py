@@ -6,6 +6,7 @@ random, HSX_FUZZ_EXAMPLES of each property. HYPOTHESIS_PROFILE chooses.
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ settings.register_profile(
     derandomize=False,
     max_examples=int(os.environ.get("HSX_FUZZ_EXAMPLES", "100000")),
 )
+# A shell that starts a job in the background has it ignore Ctrl-C, and so all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A whole node on the host: what `hsx.boot.wiring` builds, board and clock owned by the test."""
 
+from pathlib import Path
+
 from builders import Bench
 from hsx.boot.runtime import Runtime
 from hsx.boot.scan import Scan
@@ -34,6 +36,7 @@ class Board:
     def __init__(self, hard: bool) -> None:
         self.tick = None
         self.hard = hard
+        self.mounted = False
 
     def timer(self, period_ms, callback):
         self.tick = callback
@@ -44,6 +47,17 @@ class Board:
 
     def hard_reset(self) -> bool:
         return self.hard
+
+    def sdcard_present(self) -> bool:
+        return self.sdcard.exists()
+
+    def mount_sdcard(self, root) -> None:
+        if not self.sdcard.exists():
+            raise OSError(19)
+        self.mounted = True
+
+    def unmount_sdcard(self, root) -> None:
+        self.mounted = False
 
 
 class Rig(Bench):
@@ -59,7 +73,8 @@ class Rig(Bench):
         self.node.emit = self.node.values._emit = self.log.emit
         self.board = Board(hard)
         chunk = memoryview(bytearray(64))
-        card = SdCard(lambda root: None, str(folder))
+        self.board.sdcard = Path(folder)
+        card = SdCard(self.board, str(folder))
         self.store_part = medium
         self.policy = Policy(self.node.svc, self.log.emit)
         common = (self.node, self.log, self.clock, self.policy)

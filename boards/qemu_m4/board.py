@@ -45,11 +45,26 @@ def sdcard():
     return SDCard()
 
 
+def sdcard_present() -> bool:
+    """Whether the host's file is there and not empty."""
+    from machine import SDCard
+
+    return SDCard.present()
+
+
 def mount_sdcard(root: str):
     """Makes the files of the card's FAT volume readable below `root`. Raises OSError."""
     import vfs
 
     vfs.mount(vfs.VfsFat(sdcard()), root, readonly=True)
+
+
+def unmount_sdcard(root: str):
+    """Forgets the volume of a card that was taken out."""
+    import vfs
+
+    vfs.umount(root)
+    sdcard().deinit()
 
 
 def timer(period_ms: int, callback):

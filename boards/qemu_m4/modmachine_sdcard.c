@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // machine.SDCard(): the card is a host file, named by the machine's argument `sd=PATH`, which is the
-// last one because a path may contain spaces. Blocks of 512 bytes.
+// last one because a path may contain spaces. Blocks of 512 bytes. The card is in its slot while the
+// file is there and not empty.
 
 #include <string.h>
 
@@ -33,21 +34,35 @@ static void card_close(void) {
     sdcard.blocks = 0;
 }
 
-static void card_open(void) {
-    card_close();
+// Length in bytes of the file, then open as `handle`; -1 if there is no card.
+static int file_open(int *handle) {
     char arguments[ARGUMENTS_SIZE];
     if (semihost_arguments(arguments, sizeof(arguments)) != 0) {
-        mp_raise_OSError(MP_ENODEV);
+        return -1;
     }
     const char *path = strstr(arguments, " sd=");
     if (path == NULL) {
-        mp_raise_OSError(MP_ENODEV);
+        return -1;
     }
-    int handle = semihost_open(path + 4, SEMIHOST_UPDATE);
-    if (handle == -1) {
-        handle = semihost_open(path + 4, SEMIHOST_READ); // as with its write-protect tab set
+    *handle = semihost_open(path + 4, SEMIHOST_UPDATE);
+    if (*handle == -1) {
+        *handle = semihost_open(path + 4, SEMIHOST_READ); // as with its write-protect tab set
     }
-    int length = handle == -1 ? -1 : semihost_length(handle);
+    if (*handle == -1) {
+        return -1;
+    }
+    int length = semihost_length(*handle);
+    if (length <= 0) {
+        semihost_close(*handle);
+        return -1;
+    }
+    return length;
+}
+
+static void card_open(void) {
+    card_close();
+    int handle;
+    int length = file_open(&handle);
     if (length < 0) {
         mp_raise_OSError(MP_ENODEV);
     }
@@ -133,6 +148,18 @@ static mp_obj_t sdcard_ioctl(mp_obj_t self, mp_obj_t op, mp_obj_t arg) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(sdcard_ioctl_obj, sdcard_ioctl);
 
+// SDCard.present(): as the switch in a slot tells it, whatever was opened before.
+static mp_obj_t sdcard_present(void) {
+    int handle;
+    if (file_open(&handle) < 0) {
+        return mp_const_false;
+    }
+    semihost_close(handle);
+    return mp_const_true;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(sdcard_present_fun, sdcard_present);
+static MP_DEFINE_CONST_STATICMETHOD_OBJ(sdcard_present_obj, MP_ROM_PTR(&sdcard_present_fun));
+
 // SDCard.deinit(): as if the card were taken out; SDCard() looks again.
 static mp_obj_t sdcard_deinit(mp_obj_t self) {
     (void)self;
@@ -145,6 +172,7 @@ static const mp_rom_map_elem_t sdcard_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_readblocks), MP_ROM_PTR(&sdcard_readblocks_obj) },
     { MP_ROM_QSTR(MP_QSTR_writeblocks), MP_ROM_PTR(&sdcard_writeblocks_obj) },
     { MP_ROM_QSTR(MP_QSTR_ioctl), MP_ROM_PTR(&sdcard_ioctl_obj) },
+    { MP_ROM_QSTR(MP_QSTR_present), MP_ROM_PTR(&sdcard_present_obj) },
     { MP_ROM_QSTR(MP_QSTR_deinit), MP_ROM_PTR(&sdcard_deinit_obj) },
 };
 static MP_DEFINE_CONST_DICT(sdcard_locals, sdcard_locals_table);

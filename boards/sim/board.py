@@ -67,11 +67,28 @@ def sdcard():
     raise OSError(19)
 
 
+def sdcard_present() -> bool:
+    """Whether the file that is the card is there."""
+    import os
+
+    try:
+        return any(os.stat(argument[3:])[6] for argument in sys.argv if argument[:3] == "sd=")
+    except OSError:
+        return False
+
+
 def mount_sdcard(root: str):
     """Makes the files of the card's FAT volume readable below `root`. Raises OSError."""
     import vfs
 
     vfs.mount(vfs.VfsFat(sdcard()), root, readonly=True)
+
+
+def unmount_sdcard(root: str):
+    """Forgets the volume of a card that was taken out."""
+    import vfs
+
+    vfs.umount(root)
 
 
 def fram():

@@ -86,14 +86,20 @@ class Provisioner(Protocol):
 class TimerHandle(Protocol):
     def deinit(self) -> Any: ...
 
-class Board(Protocol):
+class Slot(Protocol):
+    """The board's SD card, a FAT volume."""
+
+    def sdcard_present(self) -> bool: ...  # asked four times a second; True if nobody can tell
+    def mount_sdcard(self, root: str, /) -> None: ...  # read-only; OSError: no card, no FAT
+    def unmount_sdcard(self, root: str, /) -> None: ...  # after the card was taken out
+
+class Board(Slot, Protocol):
     """What boards/<NAME>/board.py offers. No driver is touched before its function is called."""
 
     NAME: str
     POOL: int  # bytes of arena memory
 
     def console(self) -> Stream: ...
-    def mount_sdcard(self, root: str, /) -> None: ...  # read-only; OSError: no card, no FAT
     def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
     def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
     def unique_id(self) -> bytes: ...  # what tells it from all other boards

@@ -99,7 +99,7 @@ def test_an_image_and_a_card_say_what_values_begin_with_and_the_card_goes_first(
         assert rig.node.mailboxes.count(1) >= 1
 
 
-@pytest.mark.requirement("P-72")
+@pytest.mark.requirement("P-69", "P-72")
 @pytest.mark.parametrize("where", ["card", "image"])
 def test_a_saved_value_that_is_required_refuses_the_load_while_it_is_missing(card, where):
     wish = f"fram_keys = [{{key = {KEY}, required = true}}]"

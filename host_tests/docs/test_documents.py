@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from docs.console import blocks, dialogue
+from hsx.image import manifest, wishes
 
 ROOT = Path(__file__).parents[2]
 WITH_NODES = {"provisioning.md"}  # test_provisioning.py runs these
@@ -39,6 +40,16 @@ def test_console_blocks_show_what_happens(path, tmp_path):
                 timeout=60,
             )
             assert done.stdout == shown, command
+
+
+@pytest.mark.requirement("P-69")
+def test_the_manifest_of_the_documents_is_one_and_no_key_is_left_out():
+    text = (ROOT / "docs/sd_manifest.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    first, second = manifest.parse_manifest(example, True).entries
+    assert (first.file, second.file) == ("log/writer.hxe", "pump controller.hxe")
+    listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted({*manifest.KEYS, *wishes.KEYS})
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)

@@ -64,6 +64,7 @@ def test_all_fields_are_taken():
     assert (entry["priority"], entry["quantum"], entry["stack"]) == (255, 100, 4096)
 
 
+@pytest.mark.requirement("P-69")
 def test_images_come_in_their_order_and_equal_ones_in_that_of_the_list():
     orders = [None, 5, 20, 20, None, 0, 20]
     images = [
@@ -93,7 +94,7 @@ def test_images_may_stand_in_an_array():
 
 
 @pytest.mark.parametrize(
-    "path", ["a", "a.hxe", "apps/a.hxe", "a/b/c/d", "..a", "a..b", "...", "ä ö.hxe", "a" * 128]
+    "path", ["a", "a.hxe", "apps/a.hxe", "a/b/c/d", "..a", "a..b", "...", "ä ö.hxe", "a" * 255]
 )
 def test_plain_paths_are_taken(path):
     assert both(file=path)["file"] == path
@@ -104,7 +105,7 @@ def test_plain_paths_are_taken(path):
     [
         *["", "/", "/a", "a/", "a//b", ".", "..", "./a", "../a", "a/../b", "a/..", "a/./b"],
         *["a\\b", "..\\a", "C:a", "C:\\a", "a:b", "a*", "a?", 'a"', "a<", "a>", "a|", "a\0b"],
-        *["a\nb", "\x7f", "a" * 129, None, 5, ["a"], True],
+        *["a\nb", "\x7f", "a" * 256, None, 5, ["a"], True],
     ],
 )
 def test_a_file_outside_the_card_or_of_an_odd_name_is_refused(path):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsx.errors import EBADMSG, HsxError
+from hsx.errors import EBADMSG, ENOSPC, HsxError
 from hsx.image.build import build
 from image.cases import CODE, read, refused
 
@@ -258,8 +258,7 @@ def test_any_json_is_read_or_refused(entries):
     try:
         metadata = read(raw(json.dumps(entries).encode()))
     except HsxError as error:
-        assert error.errno == EBADMSG
-        assert error.rule in (15, 19)
+        assert (error.errno, error.rule) in ((EBADMSG, 15), (EBADMSG, 19), (ENOSPC, 17))
     else:
         assert len(metadata.mailboxes) == len(entries)
         assert all(box.target and box.mode for box in metadata.mailboxes)

@@ -48,6 +48,7 @@ class Runtime:
         self._chunk = chunk
         self._timer: "TimerHandle | None" = None
         self._booted = False
+        self._has_set = False  # whether what runs is a set that the node keeps
         self._job: "Job | None" = None
         self._session: "Session | None" = None  # the load that the REPL asked for
         self.node = service.node
@@ -92,6 +93,10 @@ class Runtime:
             steps = self.service.poll(now)
             if steps is not None:
                 self._job = Job(self._or_scan(steps))
+            else:
+                card = self._scan.watch(now, not self._has_set)
+                if card is not None:
+                    self._job = Job(card)
         if not self._booted:
             return 0
         self.service.changing = self._job is not None
@@ -186,6 +191,7 @@ class Runtime:
     ) -> "Generator[None, None, bool]":
         """`steps`, then the card if no set runs after them; else its files can be read."""
         runs = steps is not None and (yield from steps)
+        self._has_set = runs
         if runs:
             self._scan.mount()
         else:

@@ -3,8 +3,14 @@
 
 An image that is refused is reported and the next one follows (P-64); no app starts before all
 have been looked at. The work is cut into steps of one chunk, so that polls stay short.
+
+A card may come and go while the node runs. What was loaded from one goes on without it; one that
+comes in is scanned, and what runs from its like already is left alone.
 """
 
+from micropython import const
+
+from .. import ticks
 from ..errors import ENODEV, HsxError
 
 TYPE_CHECKING = False
@@ -17,6 +23,9 @@ if TYPE_CHECKING:
     from ..transport.sdcard import SdCard
 
 
+_LOOK = const(250)  # ms between two looks at the slot
+
+
 class Scan:
     """Scans one card into the node of `loads`; `buf` is the chunk."""
 
@@ -25,9 +34,35 @@ class Scan:
         self._loads = loads
         self._events = loads.events
         self._buf = buf
+        self._looked = loads.clock()
+        self._seen = False  # a card in the slot, once: its contacts may still bounce
+        self._known = False  # the card in the slot has been dealt with
+
+    def watch(self, now: int, load: bool) -> "Iterator[None] | None":
+        """Sees a card that went or came, some 250 ms to 500 ms later. One that came is mounted,
+        or with `load` scanned: the steps of that."""
+        if ticks.diff(now, self._looked) < _LOOK:
+            return None
+        self._looked = now
+        if not self._card.present():
+            self._seen = self._known = False
+            if self._card.unmount():
+                self._events.emit("scan", 0, {"source": self._card.name, "state": "removed"})
+            return None
+        if self._known:
+            return None
+        if not self._seen:
+            self._seen = True
+            return None
+        if load:
+            return self.run()
+        self._events.emit("scan", 0, {"source": self._card.name, "state": "inserted"})
+        self.mount()
+        return None
 
     def mount(self) -> None:
         """Makes the files of a card readable without loading any; no card is no error."""
+        self._known = self._card.present()
         try:
             self._card.mount()
         except HsxError as error:
@@ -42,6 +77,7 @@ class Scan:
     def run(self) -> "Iterator[None]":
         """Scans, one chunk a step."""
         card = self._card
+        self._known = self._card.present()
         self._events.emit("scan", 0, {"source": card.name, "state": "started"})
         try:
             card.mount()
@@ -55,8 +91,13 @@ class Scan:
             entries = []
         yield
         pids: "list[int]" = []
+        sources = [task.source for task in self._loads.node.tasks.order]
         for entry in entries:
-            yield from self._load(entry, pids)
+            if not card.present():
+                self._events.warn(card.name, HsxError(ENODEV, "begin", "the card was taken out"))
+                break
+            if card.name + ":" + entry.file not in sources:
+                yield from self._load(entry, pids)
         for pid in pids:
             self._loads.node.start(pid)
         data = {"source": card.name, "state": "done", "listed": len(entries)}

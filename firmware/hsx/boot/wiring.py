@@ -44,7 +44,7 @@ def build(board: "Board") -> "Runtime":
     text = AppText(events, now, console.text).text
     node = Node(native.VM(pool, _TASKS), now, stdout=text, emit=events.emit)
     service = _service(board, node, events, chunk)
-    scan = Scan(SdCard(board.mount_sdcard), service, chunk)
+    scan = Scan(SdCard(board), service, chunk)
     runtime = Runtime(board, service, scan, chunk)
     runtime.occupancy = Occupancy(node, events.emit, _TASKS)
     runtime.links = Links(board, service)

@@ -3,22 +3,8 @@
 
 TOML: `schema = 1`, then an `[[image]]` table per image; JSON: `{"schema": 1, "image": [...]}`.
 In this schema an unknown key is refused: a misspelt one must not get lost in silence.
-
-| key | value | default |
-|---|---|---|
-| file | path inside the card: `/` between parts, none of them empty, `.` or `..` | required |
-| order | integer; lower ones come first, equal ones in the order of the list | 10, 20, 30, .. |
-| version | text, at most 32 characters | none |
-| sha256 | 64 hex digits, of the whole file | not checked |
-| priority | 0 to 255 | 10 |
-| quantum | instructions in a turn, 100 to 2**30 - 1 | 1000 |
-| stack | bytes, at most 0xBFFC; 0: the profile's default | 0 |
-| heap | bytes behind the bss, at most 0xBFFC; 0: what the image asks for | 0 |
-| grants | list of "load", "abort", "fmap": what service module 9 does for the app | none |
-
-and `pid`, `pid_fixed`, `caps`, `fram_keys`, `values`, `mailboxes` as image.wishes says. Beside the
-list of images, `epoch` (integer: refused below the node's floor) and `nodes` (list of 1 to 126:
-for no others).
+docs/sd_manifest.md lists the keys of an image with their limits and defaults. Beside the list,
+`epoch` (integer: refused below the node's floor) and `nodes` (list of 1 to 126: for no others).
 """
 
 import binascii
@@ -31,13 +17,13 @@ from .wishes import is_int
 
 MANIFEST_MAX = 8192  # bytes
 
-_PATH_MAX = const(128)
+_PATH_MAX = const(255)
 _VERSION_MAX = const(32)
 _ORDER_STEP = const(10)
 _PRIORITY = const(10)
 _QUANTUM = const(1000)
 
-_KEYS = ("file", "order", "version", "sha256", "priority", "quantum", "stack", "heap", "grants")
+KEYS = ("file", "order", "version", "sha256", "priority", "quantum", "stack", "heap", "grants")
 GRANTS = ("load", "abort", "fmap")  # in the order of their bits
 
 
@@ -152,7 +138,7 @@ class _Reader:
     def _entry(self, table: dict, place: int) -> "Entry":
         at = self._places[id(table)]
         for key in table:
-            if key not in _KEYS and key not in wishes.KEYS:
+            if key not in KEYS and key not in wishes.KEYS:
                 raise self._bad("image has an unknown key", at)
         file = table.get("file", "")
         if not _is_plain(file):

@@ -9,9 +9,7 @@ from ..image.signature import SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..contracts import Source
+    from ..contracts import Slot, Source
     from ..image.manifest import Manifest
 
 _MANIFESTS = (("hsx.toml", True), ("hsx.json", False))  # the first that exists counts
@@ -19,25 +17,36 @@ _SIGNATURE = "hsx.sig"  # of the manifest: image.signature
 
 
 class SdCard:
-    """`mount(root)` makes the volume's files visible below `root`; it raises OSError if there is
-    no card or nothing to mount on it."""
+    """The slot of a `slot`, which mounts and unmounts what is in it below `root`."""
 
     name = "SD"
 
-    def __init__(self, mount: "Callable[[str], None]", root: str = "/sd") -> None:
-        self._mount = mount
+    def __init__(self, slot: "Slot", root: str = "/sd") -> None:
+        self._slot = slot
         self._root = root
         self._mounted = False
+
+    def present(self) -> bool:
+        """Whether there is a card in the slot, mounted or not."""
+        return self._slot.sdcard_present()
 
     def mount(self) -> None:
         """Makes the card readable, unless it is. ENODEV: no card, or no FAT on it."""
         if self._mounted:
             return
         try:
-            self._mount(self._root)
+            self._slot.mount_sdcard(self._root)
         except OSError:
             raise HsxError(ENODEV, "begin", "no card with a FAT volume")
         self._mounted = True
+
+    def unmount(self) -> bool:
+        """Forgets a card that is out; whether it had been mounted."""
+        if not self._mounted:
+            return False
+        self._mounted = False
+        self._slot.unmount_sdcard(self._root)
+        return True
 
     def manifest(self) -> "Manifest":
         """The manifest. ENOENT: there is none; EBADMSG: a wrong one, with its line as the error's
