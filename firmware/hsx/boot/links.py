@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The node's links: engines for what the board has, and the turns that they get."""
 
-from ..service.requests import Requests
-from ..service.signed_commands import SignedCommands
-from ..service.transfer import Transfer
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -13,6 +9,9 @@ if TYPE_CHECKING:
     from ..link.can_node import CanNode
     from ..link.uart_node import UartNode
     from ..service.loads import Loads
+    from ..service.requests import Requests
+    from ..service.signed_commands import SignedCommands
+    from ..service.transfer import Transfer
 
 
 class Links:
@@ -22,7 +21,7 @@ class Links:
     def __init__(self, board: "Board", loads: "Loads") -> None:
         self._board = board
         self._loads = loads
-        self._commands = SignedCommands(loads)
+        self._commands: "SignedCommands | None" = None  # with the first link
         self._engines: "list[Any]" = []
         self._requests: "list[Requests]" = []
         self._events: "list[bytes]" = []  # one a link that waits to be sent
@@ -32,17 +31,15 @@ class Links:
         """The engine of a UART; `name` is the source that `ps` shows. The rest as UartNode."""
         from ..link.uart_node import UartNode
 
-        transfer = Transfer(self._loads, self._commands)
-        return self._added(UartNode(transfer, self._asked(), name, chunk, backlog))
+        return self._added(UartNode(self._transfer(), self._asked(), name, chunk, backlog))
 
     def can(self, name: str, pace: int = 0) -> "CanNode":
         """The engine of a CAN bus; `name` and `pace` as CanNode."""
         from ..link.can_node import CanNode
 
-        transfer = Transfer(self._loads, self._commands)
-        policy = self._loads.policy
+        number = self._loads.policy.number
         uid = self._board.unique_id()
-        return self._added(CanNode(transfer, policy.number, self._asked(), uid, pace, name))
+        return self._added(CanNode(self._transfer(), number, self._asked(), uid, pace, name))
 
     def open(self) -> None:
         """Opens them all."""
@@ -67,9 +64,25 @@ class Links:
             if event:
                 self._events[at] = b"" if self._engines[at].tell(event) else event
 
-    def _asked(self) -> Requests:
+    def _signed(self) -> "SignedCommands":
+        # Here, as below, because a board without a link does not pay for their RAM.
+        from ..service.signed_commands import SignedCommands
+
+        if self._commands is None:
+            self._commands = SignedCommands(self._loads)
+        return self._commands
+
+    def _transfer(self) -> "Transfer":
+        from ..service.transfer import Transfer
+
+        return Transfer(self._loads, self._signed())
+
+    def _asked(self) -> "Requests":
+        from ..service.requests import Requests
+
         board = self._board
-        requests = Requests(self._loads, board.unique_id(), board.NAME, self._commands.perform)
+        perform = self._signed().perform
+        requests = Requests(self._loads, board.unique_id(), board.NAME, perform)
         self._requests.append(requests)
         self._events.append(b"")
         return requests
