@@ -9,10 +9,12 @@ no clock and no timer either. The unix build's REPL has no raw mode, so there th
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ HERE = Path(__file__).parent
 BUILD = HERE.parents[1] / "build"
 ARCHITECTURES = {"unix": "x64", "MPS2_AN385": "armv7m", "MPS2_AN386": "armv7emsp"}
 _RAM = 0x21000000  # the machines' PSRAM, which MicroPython does not use
+_ROM = _RAM + 0x400000
 _FLAT_POOL = _RAM + 0x800000
 _FOLDER = 0xFFFFFFFF
 _JUDGE = "judge.mpy"
@@ -48,7 +51,7 @@ def golden_files(folder: Path) -> dict[str, bytes]:
 class Unix:
     """The unix build: each run is a process."""
 
-    images = ""  # the folder of the golden images
+    architecture = ARCHITECTURES["unix"]
 
     def __init__(self, folder: Path) -> None:
         shutil.copytree(package("unix"), folder / "lib")
@@ -88,12 +91,19 @@ class Machine:
     def __init__(self, build: str, folder: Path) -> None:
         disk = folder / "ram_disk.img"
         disk.write_bytes(_disk(golden_files(folder)))
-        loader = f"loader,file={disk},addr={_RAM:#x},force-raw=on"
+        rom = folder / "rom.img"
+        _mpremote("romfs", "--output", str(rom), "build", str(package(build)))
+        self.rom = (_ROM, rom.stat().st_size)
+        loaders = [
+            word
+            for file, address in ((disk, _RAM), (rom, _ROM))
+            for word in ("-device", f"loader,file={file},addr={address:#x},force-raw=on")
+        ]
         firmware = BUILD / "stock" / build / "firmware.elf"
         machine = build.lower().replace("_", "-")
         self._process = subprocess.Popen(
             [QEMU, "-machine", machine, "-nographic", "-monitor", "null", "-semihosting"]
-            + ["-serial", "pty", "-device", loader, "-kernel", firmware],
+            + ["-serial", "pty", *loaders, "-kernel", firmware],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -102,6 +112,7 @@ class Machine:
         )
         self.repl = re.search(r"/dev/\S+", self._process.stdout.readline())[0]
         self._held = os.open(self.repl, os.O_RDWR | os.O_NOCTTY)
+        self.architecture = ARCHITECTURES[build]
         self.package_json = package(build) / "package.json"
 
     def prepare(self) -> None:
@@ -117,25 +128,36 @@ class Machine:
             self.started = self.run("import hsx\nprint(hsx.start())")
 
     def _mount(self) -> None:
-        repl = Repl(self)
-        repl.soft_reset()
-        repl.run(f"RAM = {_RAM}\n{(HERE / 'ram_disk.py').read_text()}")
-        repl.close()
+        self.reset()
+        self.run(f"RAM = {_RAM}\n{(HERE / 'ram_disk.py').read_text()}")
+
+    def reset(self) -> None:
+        """A soft reset; nothing is mounted."""
+        with self._awake() as repl:
+            repl.soft_reset()
 
     def _install(self) -> str:
-        command = [sys.executable, "-m", "mpremote", "connect", self.repl, "resume"]
-        command += ["mip", "install", str(self.package_json)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        self._process.send_signal(signal.SIGCONT)
+        said = _mpremote("connect", self.repl, "resume", "mip", "install", str(self.package_json))
+        self._process.send_signal(signal.SIGSTOP)
+        return said
 
     def run(self, code: str) -> str:
         """What `code` prints."""
+        with self._awake() as repl:
+            return repl.run(code)
+
+    @contextmanager
+    def _awake(self):
+        """The raw REPL. The machine stands still at all other times: it would wait by looking for
+        characters, as fast as the test's own core can."""
+        self._process.send_signal(signal.SIGCONT)
         repl = Repl(self)
         try:
-            return repl.run(code)
+            yield repl
         finally:
             repl.close()
+            self._process.send_signal(signal.SIGSTOP)
 
     def close(self) -> None:
         """Ends the machine."""
@@ -143,6 +165,14 @@ class Machine:
         self._process.wait()
         self._process.stdout.close()
         os.close(self._held)
+
+
+def _mpremote(*arguments: str) -> str:
+    """What mpremote says."""
+    command = [sys.executable, "-m", "mpremote", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def _disk(files: dict[str, bytes]) -> bytes:
@@ -155,7 +185,7 @@ def _disk(files: dict[str, bytes]) -> bytes:
     return found + struct.pack("<HI", 0, 0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _nodes(tmp_path_factory):
     """All of them, made at once: an installation waits most of its time for answers."""
     missing = [
@@ -181,13 +211,13 @@ def _nodes(tmp_path_factory):
             node.close()
 
 
-@pytest.fixture(scope="session", params=ARCHITECTURES)
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def build(request):
     """The name of a build."""
     return request.param
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stock(_nodes, build):
     """A stock build with the package: `begin()`, then `run(code)`; `images` is the folder of the
     golden images."""
@@ -208,7 +238,7 @@ def machine(_nodes):
     return _nodes["MPS2_AN385"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pools(build):
     """Code that gives the judge its task memory on machines: the heap has no room for it
     beside a whole node, and none at all for the flat map."""

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ from judge import golden
 from judge.ed25519 import GOOD, KEY, MESSAGE
 
 pytestmark = pytest.mark.target
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs/stock_firmware.md").read_text()
 
 # What this prints is the same with every binding.
 _CALLS = """
@@ -124,3 +127,56 @@ def test_a_program_that_needs_the_flat_map_ends_as_in_the_reference(flat, name):
 
 def test_programs_leave_nothing_behind(segmented):
     assert segmented["left"][0] is True
+
+
+# ---- docs/stock_firmware.md -------------------------------------------------------------------
+
+
+def test_the_guide_names_the_folder_of_each_architecture(stock):
+    number = stock.run("import sys\nprint('#', sys.implementation._mpy >> 10)").split("#")[-1]
+    assert f"| {number.strip()} | `build/natmod/{stock.architecture}` |" in GUIDE
+
+
+def test_the_guide_installs_what_there_is():
+    for command in re.findall(r"mpremote mip install (\S+)", GUIDE):
+        assert (ROOT / command).is_file()
+
+
+def test_the_session_of_the_guide_goes_as_shown(machine):
+    machine.begin(start=False)
+    (session,) = re.findall(r"^```pycon\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^>>> (.*)\n((?:(?!>>>).*\n)*)", session, re.MULTILINE)
+    for call, shown in lines:
+        printed = (
+            f"_ = {call}\nif _ is not None and type(_).__name__ != 'Rows':\n    print(repr(_))"
+        )
+        found = machine.run(call if re.match(r"import|\w+ =", call) else printed)
+        assert found == shown.rstrip("\n"), call
+
+
+def test_a_node_imports_nothing_that_the_guide_lets_out(machine):
+    rows = re.findall(r"^\| (?:a store|links|signatures) \| (.*) \|$", GUIDE, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert len(named) == 11
+    imported = machine.run("import sys\nprint(' '.join(sys.modules))").split()
+    assert imported.count("hsx.link.wire") == 1
+    for name in named:
+        module = "hsx." + re.sub(r"\.mpy$|/$", "", name).replace("/", ".").replace("*", "")
+        module = module.removeprefix("hsx.") if name.startswith("hsxed") else module
+        needed = {"hsx.link", "hsx.link.wire"}
+        assert not [found for found in imported if found.startswith(module)] or module in needed
+
+
+def test_bytecode_in_a_rom_file_system_takes_no_ram(machine):
+    from_files = int(machine.run("import gc\ngc.collect()\nprint(gc.mem_free())"))
+    machine.reset()
+    machine.run(
+        "import sys, uctypes, vfs\n"
+        "vfs.mount(vfs.VfsRom(uctypes.bytearray_at(%d, %d)), '/rom')\n"
+        "sys.path.append('/rom')\n"
+        "import hsx\n"
+        "hsx.start()\n" % machine.rom
+    )
+    from_rom = int(machine.run("import gc\ngc.collect()\nprint(gc.mem_free())"))
+    assert from_files >= 16000  # and what the RAM disk itself takes
+    assert from_rom >= 58000
