@@ -46,10 +46,10 @@ def sdcard():
 
 
 def sdcard_present() -> bool:
-    """Whether the host's file is there and not empty."""
-    from machine import SDCard
+    """Whether the host's file is there and not empty. Takes no heap, which `from` would."""
+    import machine
 
-    return SDCard.present()
+    return machine.SDCard.present()
 
 
 def mount_sdcard(root: str):
