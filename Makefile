@@ -13,7 +13,7 @@ BIN := .venv/bin
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat sim natmod stock demo test fuzz lint bench bench-diff size size-diff memory powercut
+.PHONY: help setup firmware firmware-flat sim natmod stock release demo test fuzz lint bench bench-diff size size-diff memory powercut
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -42,6 +42,9 @@ natmod: setup  ## packages for stock MicroPython, to install with mip: build/nat
 stock: natmod  ## MicroPython without HSX, to try these packages on: build/stock
 	@$(MAKE) --no-print-directory -C boards/stock BUILD=$(CURDIR)/build/stock
 
+release: firmware natmod  ## wheel, firmware, packages and a manifest of hashes: build/release
+	@PYTHONPATH=tools $(BIN)/python -m release build/release
+
 demo: firmware  ## a node boots from a card, keeps its apps, takes updates, while you watch
 	@PYTHONPATH=tools $(BIN)/python -m demo
 
@@ -51,10 +54,10 @@ bench: firmware  ## how fast the VM is, on the M4 and here: build/bench.json
 bench-diff: firmware  ## the same, as a change against the run before
 	@PYTHONPATH=tools $(BIN)/python -m measure.bench --diff
 
-size: firmware  ## flash, RAM, stack and heap of the C core: build/size.json
+size: firmware natmod  ## flash, RAM, stack and heap of the C core: build/size.json
 	@PYTHONPATH=tools $(BIN)/python -m measure.size
 
-size-diff: firmware  ## the same, as a change against the run before
+size-diff: firmware natmod  ## the same, as a change against the run before
 	@PYTHONPATH=tools $(BIN)/python -m measure.size --diff
 
 memory: firmware  ## where the memory of a node with four apps goes: build/memory.json
