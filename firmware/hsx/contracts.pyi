@@ -99,13 +99,16 @@ class Board(Slot, Protocol):
     NAME: str
     POOL: int  # bytes of arena memory
 
-    def console(self) -> Stream: ...
+    def console(
+        self,
+    ) -> Stream | None: ...  # for boot log and apps' text; None: they are not written
     def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
     def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
     def unique_id(self) -> bytes: ...  # what tells it from all other boards
     def links(self, links: Links, /) -> list[Runner]: ...  # with engines of links.uart(), .can()
     def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
-    def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...
+    # None: the port has no timer, and somebody has to call `hsx.poll()`.
+    def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle | None: ...
 
 class CanEngine(Protocol):
     """A protocol on a CAN bus, without the bus: 11-bit identifiers, up to 8 bytes of data."""

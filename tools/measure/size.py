@@ -56,6 +56,12 @@ def objects(build: Path) -> record.Figures:
     return figures
 
 
+def modules(folder: Path) -> record.Figures:
+    """Bytes of the native modules for stock MicroPython, where `make natmod` has made them."""
+    paths = sorted(folder.glob("*/hsx*.mpy"))
+    return {f"natmod.{path.parent.name}.{path.stem}": path.stat().st_size for path in paths}
+
+
 def stack(build: Path) -> tuple[record.Figures, list[list[str]]]:
     """The deepest stack of the core, and of its check of signatures, and a row for each of its
     functions: bytes of its own frame, bytes with what it calls, and the calls that need them."""
@@ -94,6 +100,7 @@ def main() -> None:
     figures = objects(options.build)
     frames, rows = stack(options.build)
     figures.update(frames)
+    figures.update(modules(options.build.parent / "natmod"))
     FOLDER.mkdir(parents=True, exist_ok=True)
     with node.MeasuringNode(options.build / "firmware.elf", FOLDER) as target:
         figures["native.stream_overhead"] = node.stream_overhead(target)

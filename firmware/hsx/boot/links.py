@@ -4,9 +4,6 @@
 from micropython import const
 
 from .. import ticks
-from ..service.requests import Requests
-from ..service.signed_commands import SignedCommands
-from ..service.transfer import Transfer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +13,9 @@ if TYPE_CHECKING:
     from ..link.can_node import CanNode
     from ..link.uart_node import UartNode
     from ..service.loads import Loads
+    from ..service.requests import Requests
+    from ..service.signed_commands import SignedCommands
+    from ..service.transfer import Transfer
     from .repl_link import ReplLink
 
 
@@ -49,7 +49,7 @@ class Links:
     def __init__(self, board: "Board", loads: "Loads") -> None:
         self._board = board
         self._loads = loads
-        self._commands = SignedCommands(loads)
+        self._commands: "SignedCommands | None" = None  # with the first link
         self._engines: "list[Any]" = []
         self._requests: "list[Requests]" = []
         self._events: "list[bytes]" = []  # one a link that waits to be sent
@@ -61,8 +61,7 @@ class Links:
         """The engine of a UART; `name` is the source that `ps` shows. The rest as UartNode."""
         from ..link.uart_node import UartNode
 
-        transfer = Transfer(self._loads, self._commands)
-        return self._added(UartNode(transfer, self._asked(), name, chunk, backlog))
+        return self._added(UartNode(self._transfer(), self._asked(), name, chunk, backlog))
 
     def can(self, name: str, frames: int = 72, bitrate: int = 500_000) -> "CanNode":
         """The engine of a CAN bus; `name` as CanNode. `frames`: what the runner holds between two
@@ -70,10 +69,9 @@ class Links:
         node knows its pace."""
         from ..link.can_node import CanNode
 
-        transfer = Transfer(self._loads, self._commands)
         number = self._loads.policy.number
         uid = self._board.unique_id()
-        engine = CanNode(transfer, number, self._asked(), uid, source=name)
+        engine = CanNode(self._transfer(), number, self._asked(), uid, source=name)
         kept, by = pace(self._block_us(), self._frame_us(engine), frames, bitrate)
         if by != "bus":
             engine.pace = kept
@@ -135,9 +133,25 @@ class Links:
             engine.frame(_UNWANTED, data, 0)
         return ticks.diff(self._loads.clock(), since) * 1000 * _WHOLE // _TRIED
 
-    def _asked(self) -> Requests:
+    def _signed(self) -> "SignedCommands":
+        # Here, as below, because a board without a link does not pay for their RAM.
+        from ..service.signed_commands import SignedCommands
+
+        if self._commands is None:
+            self._commands = SignedCommands(self._loads)
+        return self._commands
+
+    def _transfer(self) -> "Transfer":
+        from ..service.transfer import Transfer
+
+        return Transfer(self._loads, self._signed())
+
+    def _asked(self) -> "Requests":
+        from ..service.requests import Requests
+
         board = self._board
-        requests = Requests(self._loads, board.unique_id(), board.NAME, self._commands.perform)
+        perform = self._signed().perform
+        requests = Requests(self._loads, board.unique_id(), board.NAME, perform)
         self._requests.append(requests)
         self._events.append(b"")
         return requests
