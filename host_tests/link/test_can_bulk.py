@@ -339,7 +339,8 @@ def test_share_of_the_bus_is_kept(share):
 
 def test_pace_of_the_slowest_node_is_kept():
     transfer = Transfer(LARGE, [MemorySink(), MemorySink()])
-    slow = CanNode(transfer.fleet.sinks[1], 2, pace=1000)
+    slow = CanNode(transfer.fleet.sinks[1], 2)
+    slow.pace = 1024
     transfer.fleet.nodes[1] = NodeStation(transfer.bus, slow)
     check(transfer)
     seconds = transfer.bits / 500_000

@@ -33,6 +33,7 @@ _STUCK = 5000  # ms in which no frame leaves the controller
 _IDLE_ENDS = 20  # without progress
 _NEVER = 1 << 27  # ms
 _BITS = 135  # of a frame of 8 bytes, at most
+_BURST = 4  # frames at once, where a node's pace is kept: more might not fit its ring
 
 
 class Peer:
@@ -127,6 +128,7 @@ class CanMaster:
         self._is_free = share >= 1
         self._budget = 0.0  # bits that may go out
         self._filled = now
+        self._burst = QUEUE  # frames
 
     # ---- driven from outside ----
 
@@ -262,7 +264,7 @@ class CanMaster:
         if self._is_free:
             return True
         more = diff(self._now, self._filled) * self._rate
-        self._budget = min(self._budget + more, QUEUE * float(_BITS))
+        self._budget = min(self._budget + more, self._burst * float(_BITS))
         self._filled = self._now
         return self._budget > 0
 
@@ -355,6 +357,7 @@ class CanMaster:
             if state == can.READY and pace:
                 self._rate = min(self._rate, pace * 64 * _BITS / 1000)
                 self._is_free = False
+                self._burst = _BURST
 
     def _on_nack(self, peer: Peer, data: "memoryview | bytes") -> None:
         for number, frames in can.wanted(data):

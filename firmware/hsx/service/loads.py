@@ -162,6 +162,10 @@ class Loads:
             raise HsxError(ENODEV, "begin", "the board has no store")
         return self
 
+    def probe(self) -> int:
+        """As Store.probe; 0 on a board without a store."""
+        return 0
+
     def free(self, app: str) -> None:
         """Ends the tasks of an app, so that another image of it can take their place. EBUSY
         (`pid_locked`) for one under debug (P-45): nothing has ended then."""

@@ -199,6 +199,10 @@ class Provisioning(Loads):
         except OSError as error:
             self.events.warn("FRAM", error)
 
+    def probe(self) -> int:
+        """As Store.probe."""
+        return self._store.probe()
+
     # ---- staging ------------------------------------------------------------------------------
 
     def stage(self, images: "list[Image]", only: bool = False) -> "Staging":
