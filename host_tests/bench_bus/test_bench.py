@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench_bus.running import Adapter, turns
 from hsxctl.simulate import slcan_line as slcan
 from hsxctl.simulate.bench import WINDOW, Bench, Cut, Faults
-from hsxctl.simulate.can_bus import EXTENDED, REMOTE, Bus, Station, bits
+from hsxctl.simulate.can_bus import BUS_OFF, ERROR_FRAME, EXTENDED, REMOTE, Bus, Station, bits
 
 
 @pytest.fixture
@@ -119,6 +119,18 @@ def test_station_that_is_gone_is_told_and_leaves_the_bus_alone(bus):
     assert gone == [adapters[1].port]
     adapters[0].say(b"t7FF0")
     assert turns(bench, adapters[::2], lambda: b"t7FF0" in adapters[2].heard)
+
+
+def test_two_that_send_different_frames_of_one_identifier_lose_them(bus):
+    bench, adapters = bus()
+    before = bench.bus.busy
+    for adapter, data in zip(adapters, (b"01", b"02"), strict=False):
+        adapter.say(b"t1231" + data)
+    assert turns(bench, adapters, lambda: bench.bus.busy > before and not bench.bus.senders)
+    assert bench.bus.busy - before == BUS_OFF * ERROR_FRAME
+    adapters[0].say(b"t1240")
+    assert turns(bench, adapters, lambda: adapters[2].heard)
+    assert adapters[2].heard == [b"t1240"]
 
 
 # ---- faults ------------------------------------------------------------------------------------

@@ -139,7 +139,8 @@ class _Console:
             self._listen()
             while not self._is_over:
                 self._bench.run(_TURN_S)
-                self._look()
+                if not self._is_over:
+                    self._look()
         finally:
             signal.signal(signal.SIGINT, before)
             signal.signal(signal.SIGTERM, on_term)

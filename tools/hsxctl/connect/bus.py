@@ -165,4 +165,6 @@ def _tell(master: CanMaster, total: int, progress: Progress) -> None:
         if peer.error == 0:
             progress(peer.number, total, total)
         elif peer.joined and peer.error is None:
-            progress(peer.number, on_bus, total)
+            # Once all was sent a node has said what it lacks: much, if it was off meanwhile.
+            lacks = peer.missing * BLOCK_SIZE if peer.ending else 0
+            progress(peer.number, max(0, min(on_bus, total - lacks)), total)

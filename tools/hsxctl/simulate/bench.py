@@ -72,7 +72,7 @@ class Port(Station):
         self.transmitted = self.received = self.lost = self.doubled = self.overrun = 0
         self.out = bytearray()
         self._in = bytearray()
-        self._mask = 0  # what the selector looks for
+        self.mask = 0  # what the selector looks for
 
     def facts(self) -> dict[str, Any]:
         """Its statistics."""
@@ -120,16 +120,16 @@ class Port(Station):
         """Has the selector look for what can be done."""
         mask = selectors.EVENT_READ if len(self.queue) < _QUEUE else 0
         mask |= selectors.EVENT_WRITE if self.out else 0
-        if mask == self._mask:
+        if mask == self.mask:
             return
         selector = self.bench.selector
         if not mask:
             selector.unregister(self.link)
-        elif self._mask:
+        elif self.mask:
             selector.modify(self.link, mask, self.act)
         else:
             selector.register(self.link, mask, self.act)
-        self._mask = mask
+        self.mask = mask
 
     def act(self, mask: int) -> None:
         """The socket is ready."""
@@ -311,7 +311,7 @@ class Bench:
             return
         self.ports.remove(port)
         self.bus.senders.discard(port)
-        if port._mask:
+        if port.mask:
             self.selector.unregister(port.link)
         port.link.close()
         self.gone(port)
