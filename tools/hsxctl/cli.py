@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         output.error(errors.file_error(error))
         return errors.REFUSED
     except KeyboardInterrupt:
-        output.note("hsxctl: interrupted")
+        output.interrupted()
         return errors.INTERRUPTED
 
 

@@ -4,6 +4,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +19,7 @@ from rich.progress import Progress as Bars
 
 from hsx.errors import EPERM
 from hsx.link import command as c
+from hsx.link.can_framing import BLOCK_SIZE
 
 from . import push_plan
 from .bank_image import BankImage
@@ -25,18 +27,31 @@ from .connect import Progress
 from .reach import SEEN, Reach
 
 
-def send(
-    reach: Reach, nodes: list[int], sent: BankImage, action: int, flags: int
-) -> dict[int, int]:
-    """The errno of each node, 0: it is there. A second push within the same second is signed once
-    more. ToolError, KeyboardInterrupt as Nodes.push."""
+class Sent(NamedTuple):
+    """`results`: the errno of each node, 0: it is there. `before`: bytes that a node had from its
+    start on when the first were sent."""
+
+    results: dict[int, int]
+    before: dict[int, int]
+
+
+def send(reach: Reach, nodes: list[int], sent: BankImage, action: int, flags: int) -> Sent:
+    """A second push within the same second is signed once more. ToolError, KeyboardInterrupt as
+    Nodes.push."""
     waiting = list(nodes)
     plan = None
     if action == c.STAGE:
         plan = push_plan.blocks(sent, (push_plan.held(reach, node) for node in waiting))
     results: dict[int, int] = {}
+    before: dict[int, int] = {}
     again = False
-    with _bars(reach, nodes, len(sent.data)) as progress:
+    with _bars(reach, nodes, len(sent.data)) as show:
+
+        def progress(node: int, done: int, total: int) -> None:
+            # What is told first has some bytes of what is sent now in it.
+            before.setdefault(node, done - done % BLOCK_SIZE)
+            show(node, done, total)
+
         while waiting:
             header = reach.signed(action, sent.digest, waiting, total=len(sent.data), flags=flags)
             results |= reach.link.push(waiting, header, sent.data, sent.digest, progress, plan)
@@ -44,7 +59,7 @@ def send(
             seen = [node for node in seen if reach.reason(node, EPERM).detail == SEEN]
             again = True
             waiting = seen if seen and reach.may_sign_again() else []
-    return results
+    return Sent(results, before)
 
 
 @contextlib.contextmanager

@@ -107,29 +107,32 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     with Reach(arguments, output) as reach:
         began = time.monotonic()
         try:
-            results = sending.send(reach, reach.numbers, sent, action, flags)
+            came = sending.send(reach, reach.numbers, sent, action, flags)
         except KeyboardInterrupt:
             left = "nothing of it is left" if arguments.volatile else "what has arrived stays"
             output.note(f"hsxctl: push given up: the node runs what it ran, {left}")
             raise
         seconds = time.monotonic() - began
-        for node, errno in sorted(results.items()):
+        for node, errno in sorted(came.results.items()):
             if errno:
                 reach.fail(reach.refused(node, "push", reach.reason(node, errno)))
-        _report(reach, sent, results, seconds, output)
+        _report(reach, sent, came, seconds, output)
         return reach.status
 
 
 def _report(
-    reach: Reach, sent: BankImage, results: dict[int, int], seconds: float, output: Output
+    reach: Reach, sent: BankImage, came: sending.Sent, seconds: float, output: Output
 ) -> None:
-    good = [node for node, errno in sorted(results.items()) if not errno]
+    good = [node for node, errno in sorted(came.results.items()) if not errno]
     size, digest = len(sent.data), sent.digest.hex()
     for node in good:
-        rate = int(size / seconds) if seconds else 0
+        before = came.before.get(node, size)
+        rate = int((size - before) / seconds) if seconds else 0
         facts = {"node": node, "bytes": size, "digest": digest, "seconds": round(seconds, 3)}
-        output.result(
-            facts, f"{reach.where(node)}: {size} bytes, whole, {seconds:.1f} s, {rate} B/s"
-        )
-    if len(results) > 1:
-        output.note(f"hsxctl: {len(good)} of {len(results)} nodes have it")
+        facts["before"] = before
+        there = f"{size} bytes, whole"
+        if before:
+            there += f", {before} of them from before"
+        output.result(facts, f"{reach.where(node)}: {there}, {seconds:.1f} s, {rate} B/s")
+    if len(came.results) > 1:
+        output.note(f"hsxctl: {len(good)} of {len(came.results)} nodes have it")

@@ -112,6 +112,7 @@ class ReplNodes:
         """Sends all that the node does not hold: errno."""
         there = int(self._value(f"_hsx.begin({_text(header)},{len(stream)})"))
         at = max(there, 0)
+        progress(node, at, len(stream))
         while there >= 0 and at < len(stream):
             piece = stream[at : at + _CHUNK]
             if (

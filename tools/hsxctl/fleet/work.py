@@ -52,7 +52,7 @@ class Work:
 
     def _send(self, nodes: list[int]) -> Iterator[tuple[int, r.Event]]:
         reach = self._reach
-        results = sending.send(reach, nodes, self._sent, c.STAGE, c.FLAG_ACTIVATE)
+        results, _ = sending.send(reach, nodes, self._sent, c.STAGE, c.FLAG_ACTIVATE)
         for node, errno in sorted(results.items()):
             if not errno:
                 yield node, r.Done()
