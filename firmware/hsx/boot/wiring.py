@@ -14,9 +14,13 @@ from ..service.events import Events
 from ..service.loads import Loads
 from ..service.policy import Policy
 from ..transport.sdcard import SdCard
+from . import config as configuration
+from .config import Config
+from .guard import Guard
 from .links import Links
 from .runtime import Runtime
 from .scan import Scan
+from .sources import Sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,37 +37,107 @@ def now() -> int:
     return ticks.wrap(time.ticks_ms())  # type: ignore[arg-type]
 
 
-def build(board: "Board") -> "Runtime":
-    """Everything a node needs, made once, at boot; nothing runs yet.
+def build(board: "Board", minimal: bool = False) -> "Runtime":
+    """Everything a node needs, made once, at boot; nothing runs yet. `minimal`: with transports
+    only, for a board on which the rest could not be made.
 
     The pool comes first, while the heap is one piece."""
     pool = bytearray(board.POOL)
     chunk = memoryview(bytearray(_CHUNK))
     console = Console(board.console(), ("provisioning.aborted", "stdout"))
     events = Events(now, _LOG, console.event)
+    config = Config()
+    if not minimal:
+        file, error = configuration.read(board, config)
+        if error is not None:
+            more = {"line": error.offset} if error.offset >= 0 else {}
+            events.warn(file, error, **more)
     text = AppText(events, now, console.text).text
     node = Node(native.VM(pool, _TASKS), now, stdout=text, emit=events.emit)
-    service = _service(board, node, events, chunk)
-    scan = Scan(SdCard(board), service, chunk)
-    runtime = Runtime(board, service, scan, chunk)
+    service = _service(board, node, events, chunk, config, minimal)
+    guard = Guard(board, config, now)
+    sources = Sources(service, config, guard, _scans(board, service, chunk, config))
+    if minimal:
+        sources.safe = "minimal"
+    runtime = Runtime(board, service, sources, chunk)
+    runtime.guard = guard
     runtime.occupancy = Occupancy(node, events.emit, _TASKS)
     runtime.links = Links(board, service)
+    service.reset = guard.reset
+    if service.KEEPS_SETS:
+        runtime.provisioning.again = guard.may_start
+    if config.watchdog_ms:
+        runtime.watchdog = board.watchdog(config.watchdog_ms)
     return runtime
 
 
-def _service(board: "Board", node: Node, events: Events, chunk: "memoryview") -> Loads:
+def _scans(
+    board: "Board", service: Loads, chunk: "memoryview", config: "Config"
+) -> "dict[str, Scan]":
+    """Of the sources that there are."""
+    found = {"sd": Scan(SdCard(board), service, chunk)}
+    if configuration.has_apps():
+        found["flash"] = Scan(SdCard(_Folder(), configuration.APPS, "flash"), service, chunk)
+    if board.IMAGES:
+        from .frozen import Frozen
+
+        found["frozen"] = Scan(Frozen(board.IMAGES), service, chunk)
+    for name in found:
+        found[name].depend = config.depend
+    return found
+
+
+class _Folder:
+    """A folder as a slot: it is there."""
+
+    def sdcard_present(self) -> bool:
+        return True
+
+    def mount_sdcard(self, root: str) -> None:
+        pass
+
+    def unmount_sdcard(self, root: str) -> None:
+        pass
+
+
+def _service(
+    board: "Board",
+    node: Node,
+    events: Events,
+    chunk: "memoryview",
+    config: "Config",
+    minimal: bool,
+) -> Loads:
     """A Provisioning; the bare Loads for a board without a store, which then does not pay for the
     code's RAM either."""
     policy = Policy(node.svc, events.emit)
     board.policy(policy)
+    _configure(policy, config)
     try:
-        medium = board.fram()
+        medium = None if minimal else board.fram()
         if medium is not None:
             from ..service.provisioning import Provisioning
             from ..store.store import Store
 
-            store = Store(medium, events.emit)
-            return Provisioning(node, events, now, policy, store, chunk)
+            store = Store(medium, events.emit, config.attempts)
+            quiet = 1000 * config.confirm_s
+            return Provisioning(node, events, now, policy, store, chunk, quiet)
     except OSError as error:
         events.warn("FRAM", error)
     return Loads(node, events, now, policy)
+
+
+def _configure(policy: Policy, config: "Config") -> None:
+    """What the configuration says, where it says anything."""
+    if config.number != 127:
+        policy.number = config.number
+    if config.network:
+        policy.network = config.network
+    levels = ("off", "warn", "require")
+    policy.signatures = max(policy.signatures, levels.index(config.signatures))
+    policy.commands = max(policy.commands, levels.index(config.commands))
+    if config.key:
+        from .config_keys import keys
+
+        for public, role in keys(config.key):
+            policy.trust(public, role)

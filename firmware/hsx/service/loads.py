@@ -55,6 +55,9 @@ class Loads:
         self.refused = 0  # requests of hosts, in the second that began at `_second`
         self._second = clock()
         self.changing = False  # whether the set that runs is being changed
+        # What the boot tried: source, result, errno's name, detail, ms (boot.report).
+        self.report: "list[tuple[str, str, str, str, int]]" = []
+        self.reset: "Any" = None  # resets the node, with True into the safe mode; None: it can't
 
     def begin(
         self,
@@ -109,11 +112,6 @@ class Loads:
         if session.failed is not None:
             self._failed.insert(0, session)
             del self._failed[_REMEMBERED:]
-
-    def boot(self, hard: bool) -> "Generator[None, None, bool] | None":
-        """The work of starting what the node keeps, in steps; None: it keeps nothing. `hard`: the
-        reset was no soft one."""
-        return None
 
     def close(self) -> None:
         """Before a reset that is asked for."""

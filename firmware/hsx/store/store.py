@@ -8,6 +8,7 @@ from ..errors import EBADMSG, EPERM, HsxError
 from .bank import BankReader
 from .commit import ATTEMPTS, Commit
 from .counters import Counters
+from .faults import Faults
 from .layout import layout_of
 from .saved_values import SavedValues
 from .staging import StagingRecord
@@ -55,6 +56,7 @@ class Store:
         self.staging = StagingRecord(regions[1])
         self.counters = Counters(regions[2], self.layout.counters)
         self.values = SavedValues(regions[3], self.superblocks, self.layout.values)
+        self.faults = Faults(self.layout.faults(medium))
         self._banks = regions[4:]
         chunk = memoryview(bytearray(CHUNK))
         self._chunk = chunk
@@ -83,6 +85,7 @@ class Store:
             self.staging.open()
             self.counters.open()
             self.values.open()
+            self.faults.open()
         except OSError:
             self.superblocks.valid = False
             raise
