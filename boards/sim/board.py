@@ -150,7 +150,7 @@ def safe_pin():
 
 def watchdog(ms: int):
     """A program has none."""
-    return None
+    return
 
 
 def mount_flash(root: str):

@@ -208,7 +208,7 @@ def boot_report() -> "Rows":
     service: "Any" = runtime().service
     console.print_report(service.report)
     if service.KEEPS_SETS and service.valid():
-        console.print_faults(lock.run(service.store.faults.facts))
+        console.print_faults(lock.run(service.boot_faults))
     return console.Rows(service.report)
 
 

@@ -18,8 +18,8 @@ class Off(Exception):
 
 class Machine:
     """`firmware`: the ELF file; `fram`: the file of the FRAM; `sd`: the file of the card, None for
-    none; `more` goes on to QemuNode. A context manager; when it is left, the power is cut. Raises ToolError if the machine
-    does not start, Off as soon as its power is gone."""
+    none; `more` goes on to QemuNode. A context manager; when it is left, the power is cut. Raises
+    ToolError if the machine does not start, Off as soon as its power is gone."""
 
     def __init__(
         self, firmware: Path, fram: Path | None, sd: Path | None = None, **more: Any

@@ -23,13 +23,12 @@ _EVERY = const(1000)  # ms between two questions
 
 
 class Ask:
-    """`uid`: what tells the node from all others. `since`: tick at which it began."""
+    """`since`: tick at which it began."""
 
-    def __init__(self, links: "Links", service: "Loads", config: "Config", uid: bytes) -> None:
+    def __init__(self, links: "Links", service: "Loads", config: "Config") -> None:
         self._links = links
         self._service = service
         self._config = config
-        self._uid = uid
         self.since = self._due = service.clock()
         self._before = self._digest()
         self._heard = self.since  # tick at which the wait for an answer began
@@ -59,7 +58,11 @@ class Ask:
 
     def _question(self, now: int) -> bytes:
         seq = self._service.events.seq
-        data: "dict[str, Any]" = {"state": "asking", "source": "CAN", "uid": self._uid}
+        data: "dict[str, Any]" = {
+            "state": "asking",
+            "source": "CAN",
+            "uid": self._links.unique_id(),
+        }
         data["network"] = self._service.policy.network
         data["digest"] = self._digest()
         buf = bytearray(m.EVENT_HEAD + MAX_EVENT)

@@ -24,6 +24,10 @@ class Frozen:
     def mount(self) -> None:
         """There is nothing to mount."""
 
+    def unmount(self) -> bool:
+        """They are never out."""
+        return False
+
     def manifest(self) -> "Manifest":
         """All of them, with the defaults."""
         found = Manifest()

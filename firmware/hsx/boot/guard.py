@@ -8,8 +8,6 @@ that faults have cost since then, a flag asks for the safe mode at the next star
 from micropython import const
 
 from .. import ticks
-from ..store.faults import BROWN_OUT, HARD_FAULT, WATCHDOG
-from . import config as configuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,22 +17,16 @@ if TYPE_CHECKING:
 _COUNT = const(0xFF)
 _SAFE = const(0x100)
 
-# What a board's reset_cause() says, and the fault that it is.
-_FAULTS = (("watchdog", WATCHDOG), ("hard fault", HARD_FAULT), ("brown-out", BROWN_OUT))
-
 
 class Guard:
-    """Of one start. `cause`: what began it; `fault`: a number of store.faults, -1: none did."""
+    """Of one start. `cause`: what began it, in the board's words; `faulted`: a fault did."""
 
     def __init__(self, board: "Board", config: "Config", clock: "Clock") -> None:
         self._board = board
         self._config = config
         self._clock = clock
         self.cause = board.reset_cause()
-        self.fault = -1
-        for name, kind in _FAULTS:
-            if name == self.cause:
-                self.fault = kind
+        self.faulted = self.cause in ("watchdog", "hard fault", "brown-out")
         word = board.kept()
         self._used = word & _COUNT  # restarts
         self._asked = bool(word & _SAFE)
@@ -48,9 +40,7 @@ class Guard:
             return "pin"
         if self._asked:
             return "host"
-        if self._config.safe:
-            return "configuration"
-        return "file" if configuration.asked_for_safe_mode() else ""
+        return self._config.safe
 
     def may_start(self, what: str = "") -> bool:
         """Whether a confirmed set that has faulted starts once more: counts it."""

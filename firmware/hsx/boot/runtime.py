@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from ..service.provisioning import Provisioning
     from ..service.session import Session
     from ..store.bank import Image
-    from .links import Links
     from .ask import Ask
     from .guard import Guard
+    from .links import Links
     from .sources import Sources
 
 _PERIOD = const(10)  # ms between polls
@@ -40,7 +40,12 @@ _BUF = const(256)  # bytes that the REPL reads of a file at a time
 
 class Runtime:
     """Made by `wiring.build`. `service`: a Provisioning, or Loads for a board without a store.
-    `chunk`: the buffer of loads from the REPL."""
+    `chunk`: the buffer of loads from the REPL. `watchdog`: what healthy polls feed."""
+
+    # Of the class: what stays as it is takes no heap.
+    watchdog: "Any" = None
+    _ask: "Ask | None" = None
+    _over = False  # the boot was told to be over
 
     def __init__(
         self, board: "Board", service: "Loads", sources: "Sources", chunk: "memoryview"
@@ -62,11 +67,7 @@ class Runtime:
         self.node.provisioner = self
         self.occupancy: "Occupancy | None" = None  # put in by who knows the limits
         self.links: "Links | None" = None  # put in by who has some
-        # Put in by who has a configuration.
-        self.guard: "Guard | None" = None
-        self.watchdog: "Any" = None
-        self._ask: "Ask | None" = None
-        self._over = False  # the boot was told to be over
+        self.guard: "Guard | None" = None  # put in by who has a configuration
 
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them."""
@@ -235,7 +236,7 @@ class Runtime:
             if self.links is not None:
                 self.links.open()
         if self.sources.asks and self._ask is None and self.links is not None:
-            self._begin_asking(self.links)
+            self.begin_asking(self.links)
         if self._ask is None:
             self._tell_over()
         if job.error is not None and not job.awaited:
@@ -246,14 +247,14 @@ class Runtime:
             self._over = True
             self.events.emit("boot", 0, {"state": "over", "source": self.sources.source()})
 
-    def _begin_asking(self, links: "Links") -> None:
+    def begin_asking(self, links: "Links") -> None:
+        """Asks the CAN master for a set from now on, if there is one."""
         self.sources.asks = False
         if not links.can_ask():
             return
         from .ask import Ask
 
-        uid = self._board.unique_id()
-        self._ask = Ask(links, self.service, self.sources.config, uid)
+        self._ask = Ask(links, self.service, self.sources.config)
         self.events.emit("boot", 0, {"state": "asking", "source": "CAN"})
 
     def _go_on_asking(self, ask: "Ask", now: int) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..image.manifest import Entry
     from ..service.loads import Loads
     from ..transport.sdcard import SdCard
+    from .frozen import Frozen
 
 
 _LOOK = const(250)  # ms between two looks at the slot
@@ -29,16 +30,18 @@ _LOOK = const(250)  # ms between two looks at the slot
 class Scan:
     """Scans one card into the node of `loads`; `buf` is the chunk."""
 
-    def __init__(self, card: "SdCard", loads: "Loads", buf: "memoryview") -> None:
+    # Of the class: what stays as it is takes no heap.
+    listed = 0  # images, and how many of them were started: of the last run
+    started = 0
+    error: "OSError | None" = None  # what was wrong in it
+    depend = False  # a priority level starts only after whole ones
+    _pids: "list[int] | None" = None
+
+    def __init__(self, card: "SdCard | Frozen", loads: "Loads", buf: "memoryview") -> None:
         self._card = card
         self._loads = loads
         self._events = loads.events
         self.buf = buf
-        self.listed = 0  # images, and how many of them were started: of the last run
-        self.started = 0
-        self.error: "OSError | None" = None  # what was wrong in it
-        self.depend = False  # a priority level starts only after whole ones
-        self._pids: "list[int]" = []
         self._looked = loads.clock()
         self._seen = False  # a card in the slot, once: its contacts may still bounce
         self._known = False  # the card in the slot has been dealt with
@@ -106,7 +109,8 @@ class Scan:
             self._events.warn(card.name, error, **more)
         yield
         self.listed = len(entries)
-        self._pids.clear()
+        pids: "list[int]" = []
+        self._pids = pids
         whole = 256  # the first priority level of which an image is missing
         sources = [task.source for task in self._loads.node.tasks.order]
         for entry in entries:
@@ -115,35 +119,35 @@ class Scan:
                 self._events.warn(card.name, self.error)
                 break
             if card.name + ":" + entry.file not in sources:
-                before = len(self._pids)
-                yield from self._load(entry, self._pids)
-                if len(self._pids) == before:
+                before = len(pids)
+                yield from self._load(entry, pids)
+                if len(pids) == before:
                     whole = min(whole, entry.priority)
-        self._start(whole)
+        self._start(pids, whole)
         data = {"source": card.name, "state": "done", "listed": len(entries)}
         data["started"] = self.started
         self._events.emit("scan", 0, data)
 
-    def _start(self, whole: int) -> None:
+    def _start(self, pids: "list[int]", whole: int) -> None:
         """Starts what was loaded; with `depend` only up to the level `whole`."""
         node = self._loads.node
         self.started = 0
-        for pid in self._pids:
+        for pid in pids:
             if self.depend and node.tasks.find(pid).priority > whole:
                 self.error = HsxError(ENOENT, "boot", "a priority level before is not whole")
                 node.kill(pid)
             else:
                 node.start(pid)
                 self.started += 1
-        if self.error is not None and self.depend and self.started < len(self._pids):
+        if self.error is not None and self.depend and self.started < len(pids):
             self._events.warn(self._card.name, self.error)
 
     def stop(self) -> None:
         """Ends what a run that was given up had loaded."""
-        for pid in self._pids:
+        for pid in self._pids or ():
             if pid in self._loads.node.vm.pids():
                 self._loads.node.kill(pid)
-        self._pids.clear()
+        self._pids = None
 
     def _load(self, entry: "Entry", pids: "list[int]") -> "Iterator[None]":
         name = self._card.name + ":" + entry.file

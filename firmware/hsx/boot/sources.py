@@ -6,9 +6,11 @@ is looked at even then, and becomes an update of the set that the store keeps if
 Whatever was tried is in the report, and whatever is wrong with one source leaves the others.
 """
 
+from micropython import const
+
 from .. import errors, ticks
-from ..errors import ETIMEDOUT, HsxError
-from ..store.faults import EXCEPTION
+from ..errors import ENODEV, ENOENT, ETIMEDOUT, HsxError
+from .config import ORDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +22,15 @@ if TYPE_CHECKING:
     from .guard import Guard
     from .scan import Scan
 
-# What `boot` events call a source.
-_NAMES = {"bank": "FRAM", "sd": "SD", "can": "CAN"}
+_DETAIL = const(40)  # characters
 
 
 class Sources:
     """`scans`: of the sources that are read as cards are, under their names."""
+
+    # Of the class: what stays as it is takes no heap.
+    runs = ""  # the source that runs
+    asks = False  # whether the CAN master is to be asked
 
     def __init__(
         self, service: "Loads", config: "Config", guard: "Guard", scans: "dict[str, Scan]"
@@ -35,8 +40,6 @@ class Sources:
         self._guard = guard
         self.scans = scans
         self.safe = guard.safe()  # who asked for it, "" if nobody did
-        self.runs = ""  # the source that runs
-        self.asks = False  # whether the CAN master is to be asked
 
     def boot(self, hard: bool) -> "Generator[None, None, bool]":
         """The first start. Returns whether a set of the store runs."""
@@ -44,14 +47,14 @@ class Sources:
         keeper: "Any" = self._service
         if keeper.KEEPS_SETS and not (yield from keeper.open()):
             self._report("bank", "failed", None, "there is no store")
-        fault = self._guard.fault
-        if fault >= 0 and keeper.KEEPS_SETS:
-            keeper.noted(fault, self._guard.cause)
+        faulted = self._guard.faulted
+        if faulted and keeper.KEEPS_SETS:
+            keeper.noted(self._guard.cause, "")
         if self.safe:
             self._report("safe mode", self.safe)
             self._mount()
             return False
-        return (yield from self._all(hard, fault >= 0))
+        return (yield from self._all(hard, faulted))
 
     def after(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
         """A change of the set that runs; what comes next if none runs after it. As `boot`."""
@@ -60,7 +63,7 @@ class Sources:
         if runs or self.safe or self.config.on_failure != "next":
             self._mount()
             return runs
-        for name in self.config.order:
+        for name in self._order():
             if name in self.scans and not self.runs and self._rule(name) != "ignore":
                 yield from self._scan(name)
         self.asks = self._wants_master()
@@ -71,7 +74,7 @@ class Sources:
         keeper: "Any" = self._service
         self._report("boot", "failed", None, repr(error))
         if keeper.KEEPS_SETS:
-            keeper.noted(EXCEPTION, repr(error))
+            keeper.noted("exception", repr(error))
 
     @property
     def takes_cards(self) -> bool:
@@ -80,7 +83,10 @@ class Sources:
 
     def source(self) -> str:
         """What events call the source that runs."""
-        return _NAMES.get(self.runs, self.runs or "none")
+        runs = self.runs
+        if runs == "bank":
+            return "FRAM"
+        return runs.upper() if runs in ("sd", "can") else runs or "none"
 
     def got(self, result: str, since: int) -> None:
         """What became of the question to the CAN master."""
@@ -91,13 +97,11 @@ class Sources:
     # ---- inside -------------------------------------------------------------------------------
 
     def _all(self, hard: bool, faulted: bool) -> "Generator[None, None, bool]":
-        for name in self.config.order:
+        for name in self._order():
             rule = self._rule(name)
             if rule == "ignore":
                 self._report(name, "ignored")
-            elif name == "can":
-                continue
-            elif name != "bank" and name not in self.scans:
+            elif name == "can" or name != "bank" and name not in self.scans:
                 continue
             elif name == "bank":
                 if not self.runs and self._service.KEEPS_SETS:
@@ -121,11 +125,14 @@ class Sources:
         last = self._service.report[-1]
         return last[0] == name and last[1] == "failed" and last[2] != "ENODEV"
 
+    def _order(self) -> "list[str]":
+        return (self.config.order or ORDER).split()
+
     def _rule(self, name: str) -> str:
         return getattr(self.config, name)
 
     def _wants_master(self) -> bool:
-        if "can" not in self.config.order or self.safe:
+        if "can" not in self._order() or self.safe:
             return False
         rule = self.config.can
         return rule == "update" or rule == "load" and not self.runs
@@ -206,9 +213,9 @@ class Sources:
                 self.runs = "bank" if runs and keeper.is_running() else ""
                 self._report(name, "failed", None, self._reason(), since)
         except OSError as error:
-            self._report(name, "failed" if not runs else "refused", error, "", since)
-            if not runs:
-                yield from self._scan(name)
+            self._report(name, "refused" if runs else "failed", error, "", since)
+            if not runs and error.errno not in (ENODEV, ENOENT):
+                yield from self._scan(name)  # what can't be kept may run
 
     def _limited(self, steps: "Any") -> "Generator[None, None, Any]":
         """The steps, within the time that a source has. ETIMEDOUT."""
@@ -241,5 +248,7 @@ class Sources:
         if error is not None:
             code = errors.name(error.errno)
             detail = getattr(error, "detail", "error of the medium")
+        if len(detail) > _DETAIL:
+            detail = detail[:_DETAIL]
         took = ticks.diff(self._service.clock(), since) if since >= 0 else 0
-        self._service.report.append((source, result, code, detail[:40], took))
+        self._service.report.append((source, result, code, detail, took))

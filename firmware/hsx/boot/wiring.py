@@ -14,7 +14,6 @@ from ..service.events import Events
 from ..service.loads import Loads
 from ..service.policy import Policy
 from ..transport.sdcard import SdCard
-from . import config as configuration
 from .config import Config
 from .guard import Guard
 from .links import Links
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from ..contracts import Board
 
 _TASKS = const(8)
-_LOG = const(3072)  # bytes of the event log: 64 events and more
+_LOG = const(2304)  # bytes of the event log: 64 events of 36 bytes
 _CHUNK = const(512)  # bytes: one sector of a card
 
 
@@ -47,16 +46,12 @@ def build(board: "Board", minimal: bool = False) -> "Runtime":
     console = Console(board.console(), ("provisioning.aborted", "stdout"))
     events = Events(now, _LOG, console.event)
     config = Config()
-    if not minimal:
-        file, error = configuration.read(board, config)
-        if error is not None:
-            more = {"line": error.offset} if error.offset >= 0 else {}
-            events.warn(file, error, **more)
+    has_flash = not minimal and _configured(board, config, events)
     text = AppText(events, now, console.text).text
     node = Node(native.VM(pool, _TASKS), now, stdout=text, emit=events.emit)
     service = _service(board, node, events, chunk, config, minimal)
     guard = Guard(board, config, now)
-    sources = Sources(service, config, guard, _scans(board, service, chunk, config))
+    sources = Sources(service, config, guard, _scans(board, service, chunk, config, has_flash))
     if minimal:
         sources.safe = "minimal"
     runtime = Runtime(board, service, sources, chunk)
@@ -71,13 +66,34 @@ def build(board: "Board", minimal: bool = False) -> "Runtime":
     return runtime
 
 
+def _configured(board: "Board", config: Config, events: Events) -> bool:
+    """Fills the configuration; whether there is a flash file system."""
+    for name, value in board.BOOT:
+        setattr(config, name, value)
+    try:
+        board.mount_flash("/flash")
+    except OSError:
+        return False
+    from . import config_file
+
+    file, error = config_file.read(config)
+    if error is not None:
+        more = {"line": error.offset} if error.offset >= 0 else {}
+        events.warn(file, error, **more)
+    config.safe = "file" if config_file.asks_for_safe_mode() else config.safe
+    return True
+
+
 def _scans(
-    board: "Board", service: Loads, chunk: "memoryview", config: "Config"
+    board: "Board", service: Loads, chunk: "memoryview", config: Config, has_flash: bool
 ) -> "dict[str, Scan]":
     """Of the sources that there are."""
     found = {"sd": Scan(SdCard(board), service, chunk)}
-    if configuration.has_apps():
-        found["flash"] = Scan(SdCard(_Folder(), configuration.APPS, "flash"), service, chunk)
+    if has_flash:
+        from .config_file import APPS, has_apps
+
+        if has_apps():
+            found["flash"] = Scan(SdCard(_Folder(), APPS, "flash"), service, chunk)
     if board.IMAGES:
         from .frozen import Frozen
 
@@ -105,7 +121,7 @@ def _service(
     node: Node,
     events: Events,
     chunk: "memoryview",
-    config: "Config",
+    config: Config,
     minimal: bool,
 ) -> Loads:
     """A Provisioning; the bare Loads for a board without a store, which then does not pay for the
@@ -127,7 +143,7 @@ def _service(
     return Loads(node, events, now, policy)
 
 
-def _configure(policy: Policy, config: "Config") -> None:
+def _configure(policy: Policy, config: Config) -> None:
     """What the configuration says, where it says anything."""
     if config.number != 127:
         policy.number = config.number
@@ -137,7 +153,7 @@ def _configure(policy: Policy, config: "Config") -> None:
     policy.signatures = max(policy.signatures, levels.index(config.signatures))
     policy.commands = max(policy.commands, levels.index(config.commands))
     if config.key:
-        from .config_keys import keys
+        from .config_file import keys
 
         for public, role in keys(config.key):
             policy.trust(public, role)

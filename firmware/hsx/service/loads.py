@@ -32,6 +32,8 @@ class Loads:
     `write_ms`: longest pause between two pieces; `total_ms`: longest time of a load (P-41)."""
 
     KEEPS_SETS = False
+    # Resets the node, with True into the safe mode. None: it can't.
+    reset: "Any" = None
 
     def __init__(
         self,
@@ -57,7 +59,6 @@ class Loads:
         self.changing = False  # whether the set that runs is being changed
         # What the boot tried: source, result, errno's name, detail, ms (boot.report).
         self.report: "list[tuple[str, str, str, str, int]]" = []
-        self.reset: "Any" = None  # resets the node, with True into the safe mode; None: it can't
 
     def begin(
         self,

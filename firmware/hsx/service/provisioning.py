@@ -21,7 +21,6 @@ from ..link.command import ACTIVATE, CONFIRM
 from ..node import names
 from ..node.tasks import stop_name
 from ..store.bank import FIXED_PID, Image
-from ..store.faults import TASK
 from ..store.store import BANK_NAMES
 from ..store.superblock import BANK_A, BANK_B, NONE, TRIAL
 from .loads import Loads
@@ -206,13 +205,12 @@ class Provisioning(Loads):
         fault = self._tasks.faulted()
         if fault is not None and not self._tasks.locked():
             return self._after_fault(fault)
-        if self._on_trial:
-            if fault is None and ticks.diff(now, self._since) >= self._confirm_ms:
-                self._since = now  # if the medium fails now: tried again later
-                try:
-                    self.confirm()
-                except OSError as error:
-                    self.events.warn("FRAM", error)
+        if self._on_trial and fault is None and ticks.diff(now, self._since) >= self._confirm_ms:
+            self._since = now  # if the medium fails now: tried again later
+            try:
+                self.confirm()
+            except OSError as error:
+                self.events.warn("FRAM", error)
         self._store.poll(now)
         return None
 
@@ -346,7 +344,7 @@ class Provisioning(Loads):
         """A task of the set has faulted: a trial is over, a confirmed set starts again as long as
         `again` says so; then the one before it runs, or none."""
         name = task.instance + " " + stop_name(task.stop)
-        self.noted(TASK, name)
+        self.noted("task", name)
         if self._on_trial:
             return (yield from self.revert("task faulted"))
         if self.again(name):
@@ -354,14 +352,18 @@ class Provisioning(Loads):
         after = yield from self.reject("task faulted")
         return after != NONE and (yield from self.run_active())
 
-    def noted(self, kind: int, name: str) -> None:
+    def noted(self, kind: str, name: str) -> None:
         """Counts a boot fault (store.faults), and tells it if that can't be written."""
         store = self._store
         try:
             if store.valid:
-                store.faults.note(kind, self.active(), name, store.superblocks.state.generation)
+                store.faults().note(kind, self.active(), name, store.superblocks.state.generation)
         except OSError as error:
             self.events.warn("FRAM", error)
+
+    def boot_faults(self) -> "dict[str, Any]":
+        """What boot faults were counted (store.faults)."""
+        return self.store.faults().facts()
 
     def rollback(self) -> "Generator[None, None, bool]":
         """Back to the previous set (R10): on trial as `revert`, else a swap of two confirmed

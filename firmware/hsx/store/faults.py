@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .region import Region
 
 KINDS = ("exception", "watchdog", "task", "brown-out", "hard fault")
-EXCEPTION, WATCHDOG, TASK, BROWN_OUT, HARD_FAULT = range(5)
 
 _FORMAT = "<IIIHHHHHBB32s"
 SIZE = const(60)
@@ -27,7 +26,8 @@ _MOST = const(0xFFFF)
 
 
 class Faults:
-    """In `region`; None on a medium that has no room for them: then they are counted in RAM."""
+    """In `region`; None on a medium that has no room for them. Made when there is something to be
+    noted or asked: a node that boots well does not load this."""
 
     def __init__(self, region: "Region | None") -> None:
         self._region = region
@@ -57,8 +57,9 @@ class Faults:
                 self.kind, self.bank = fields[8:10]
                 self.name = _text(fields[10])
 
-    def note(self, kind: int, bank: int, name: str, generation: int) -> None:
-        """One more, of the kind and of what it was. The medium's errors: counted it is."""
+    def note(self, what: str, bank: int, name: str, generation: int) -> None:
+        """One more of KINDS, and what it was. The medium's errors."""
+        kind = KINDS.index(what)
         self.counts[kind] = min(self.counts[kind] + 1, _MOST)
         self.kind = kind
         self.bank = bank

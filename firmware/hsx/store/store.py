@@ -8,7 +8,6 @@ from ..errors import EBADMSG, EPERM, HsxError
 from .bank import BankReader
 from .commit import ATTEMPTS, Commit
 from .counters import Counters
-from .faults import Faults
 from .layout import layout_of
 from .saved_values import SavedValues
 from .staging import StagingRecord
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contracts import Emit
+    from .faults import Faults
     from .layout import Layout
     from .region import Region
 
@@ -56,7 +56,7 @@ class Store:
         self.staging = StagingRecord(regions[1])
         self.counters = Counters(regions[2], self.layout.counters)
         self.values = SavedValues(regions[3], self.superblocks, self.layout.values)
-        self.faults = Faults(self.layout.faults(medium))
+        self._medium = medium
         self._banks = regions[4:]
         chunk = memoryview(bytearray(CHUNK))
         self._chunk = chunk
@@ -85,7 +85,6 @@ class Store:
             self.staging.open()
             self.counters.open()
             self.values.open()
-            self.faults.open()
         except OSError:
             self.superblocks.valid = False
             raise
@@ -132,6 +131,14 @@ class Store:
             self._worn = at
             name = self.layout.partitions()[at][0]
             self._tell("warning", {"detail": "partition is worn", "partition": name})
+
+    def faults(self) -> "Faults":
+        """The record of boot faults, read. The medium's errors."""
+        from .faults import Faults
+
+        found = Faults(self.layout.faults(self._medium))
+        found.open()
+        return found
 
     def close(self) -> None:
         """Saves what waits: before a soft reset or a planned power-off."""

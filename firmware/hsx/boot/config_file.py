@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The keys of the boot configuration, and what each of them may be (docs/boot.md).
+"""The flash file system: the file of the boot configuration, its keys and what they may be.
 
-Loaded only where there is a file to be checked.
+Loaded only on a node that has one.
 """
 
 import binascii
+import os
+
+from micropython import const
 
 from ..errors import EBADMSG, HsxError
-from ..image import strict_json, toml
-from .config import SOURCES
+from .config import ORDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
     from .config import Config
 
+ROOT = "/flash"  # where it is mounted
+APPS = "/flash/apps"  # the folder of the images in it
+
+_FILES = (("hsx.toml", True), ("hsx.json", False))  # the first that exists counts
+_MOST = const(4096)  # bytes of one
 _RULES = ("load", "ignore")
 _UPDATES = ("load", "update", "ignore")
 _SIGNATURES = ("off", "warn", "require")
@@ -48,8 +55,59 @@ KEYS = (
 )
 
 
+def read(config: "Config") -> "tuple[str, HsxError | None]":
+    """Fills `config` from the file, if there is one; the name of the file, "" without one, and
+    what is wrong with it: then nothing of it counts."""
+    for name, is_toml in _FILES:
+        path = ROOT + "/" + name
+        try:
+            size = os.stat(path)[6]
+        except OSError:
+            continue
+        try:
+            if size > _MOST:
+                raise HsxError(EBADMSG, "boot", "configuration is larger than 4 KiB")
+            with open(path, "rb") as file:
+                text = file.read()
+            take(text, is_toml, config)
+        except HsxError as error:
+            return name, error
+        except (OSError, MemoryError):
+            return name, HsxError(EBADMSG, "boot", "configuration can't be read")
+        return name, None
+    return "", None
+
+
+def take(text: bytes, is_toml: bool, config: "Config") -> None:
+    """Puts what a file says into `config`, all or nothing. EBADMSG: a key that is unknown or has
+    not the value that it must have, named in the detail; malformed text with its line as the
+    offset."""
+    found: "dict[str, Any]" = parse(text, is_toml, config)
+    for name in found:
+        setattr(config, name, found[name])
+
+
+def asks_for_safe_mode() -> bool:
+    """Whether a file asks for the safe mode; the flash file system must be mounted."""
+    return _exists(ROOT + "/safe")
+
+
+def has_apps() -> bool:
+    """Whether there are images in the flash file system."""
+    return _exists(APPS)
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
+
+
 def parse(text: bytes, is_toml: bool, config: "Config") -> "dict[str, Any]":
-    """The keys of a file but for `schema`, checked. EBADMSG as config.take."""
+    """The keys of a file but for `schema`, checked. EBADMSG as take()."""
+    from ..image import strict_json, toml
 
     def bad(at: int) -> HsxError:
         return HsxError(EBADMSG, "boot", "JSON is malformed", 0, toml.line_of(text, at))
@@ -66,6 +124,9 @@ def parse(text: bytes, is_toml: bool, config: "Config") -> "dict[str, Any]":
         else:
             raise HsxError(EBADMSG, "boot", "configuration has no key " + name)
     del root["schema"]
+    if "order" in root:
+        root["order"] = " ".join(root["order"])
+    root["safe"] = "configuration" if root.get("safe") else ""
     return root
 
 
@@ -96,8 +157,8 @@ def _special(name: str, value: "Any") -> bool:
     if not isinstance(value, list):
         return False
     if name == "order":
-        known = all(item in SOURCES for item in value)
-        return known and all(value.count(item) == 1 for item in value)
+        known = all(item in ORDER.split() for item in value)
+        return bool(value) and known and all(value.count(item) == 1 for item in value)
     return all(_is_key(item) for item in value)
 
 
