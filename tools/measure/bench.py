@@ -10,7 +10,7 @@ wire. `--diff` shows the change against the run before; `--programs` what each p
 import argparse
 from pathlib import Path
 
-from measure import can, host, node, record, store, uart, uart_node, uart_peers
+from measure import boot, can, host, node, record, store, uart, uart_node, uart_peers
 
 RESULT = Path("build/bench.json")
 FOLDER = Path("build/measure")
@@ -30,6 +30,7 @@ TARGETS: record.Targets = {
     "uart.eff_5ms_512": (">=", 0.97),
     "uart.insns_per_byte": ("<=", 300),
     "uart.rx_ram": ("<=", 3072),
+    "boot.fram_read_per_byte": ("<=", 1.2),
 }
 
 
@@ -52,6 +53,7 @@ def main() -> None:
     figures.update(store.count())
     figures.update(can.count())
     figures["store.ram_high_water"] = store.ram_high_water(options.firmware, FOLDER)
+    figures.update(boot.count(options.firmware, FOLDER))
     figures.update(uart.count())
     figures.update(uart_peers.count(uart.PAYLOAD))
     before = record.write(RESULT, figures)

@@ -170,8 +170,12 @@ class Scan:
                 grants=entry.grants,
                 **_places(entry.wishes),
             )
-            while session.step(file.readinto, self.buf):
-                yield
+            try:
+                while session.step(file.readinto, self.buf):
+                    yield
+            except GeneratorExit:
+                session.abort()  # the time of the source is up
+                raise
             pids.append(session.pid)
         except OSError as error:
             self.error = error  # the session has told it

@@ -49,6 +49,7 @@ class Store:
     ) -> None:
         self.layout = layout_of(medium.size) if layout is None else layout
         self._emit = emit
+        self._told = False  # that there are damaged records
         self._worn = -1  # partition that was reported last
         regions = self.layout.regions(medium)
         self.wear = Wear(regions, wear_limit or LIMIT)
@@ -88,8 +89,9 @@ class Store:
         except OSError:
             self.superblocks.valid = False
             raise
-        if self.values.damaged or self.counters.lost:
-            self._tell("warning", {"code": "EBADMSG", "detail": "damaged records"})
+        self._told = False
+        if self.counters.lost:
+            self._tell_damage()
         return True
 
     def format(self, confirmation: str = "") -> None:
@@ -113,10 +115,14 @@ class Store:
         if not self.valid:
             return False
         try:
+            if self.values.damaged:
+                self._tell_damage()
             if self.values.poll(now):
                 return True
             if self.wear.due():
                 self.fold()
+                return True
+            if self.values.look():
                 return True
         except OSError as error:
             code = errors.name(error.errno)
@@ -195,6 +201,11 @@ class Store:
             image = reader.image(index)
             found.append({"name": image.name, "version": image.version, "length": image.length})
         return found
+
+    def _tell_damage(self) -> None:
+        if not self._told:
+            self._told = True
+            self._tell("warning", {"code": "EBADMSG", "detail": "damaged records"})
 
     def _tell(self, kind: str, data: "dict[str, Any]") -> None:
         if self._emit is not None:
