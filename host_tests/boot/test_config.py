@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The boot configuration: what a file may say, and what is told of one that says something else."""
+"""The boot configuration: what a file may say, and what is told of one that is wrong."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,12 @@ def test_both_forms_say_the_same():
     toml += f'[[key]]\npublic = "{"ab" * 32}"\nrole = "admin"\n'
     found = take(toml)
     assert vars(found) == vars(take(json.dumps(GOOD), is_toml=False))
-    assert (found.order, found.bank, found.sd, found.depend) == ("sd bank", "ignore", "update", True)
+    assert (found.order, found.bank, found.sd, found.depend) == (
+        "sd bank",
+        "ignore",
+        "update",
+        True,
+    )
     assert config_file.keys(found.key) == [(b"\xab" * 32, 2)]
 
 

@@ -12,7 +12,6 @@ from hsx.link.can_master import CanMaster
 from hsx.link.host_messages import unpack_told
 from hsx.ticks import wrap
 
-_FASTER = 4  # than the host's is the clock of a node that counts instructions, or more
 _OPEN = 0.1  # seconds between two tries to open the adapter
 _TURN = 0.002  # seconds
 _DIES_AFTER = 60  # frames of a stream
@@ -50,7 +49,7 @@ class Master:
                 opened = time.monotonic()
                 with contextlib.suppress(OSError):
                     self._line.sendall(b"S6\rO\r")
-            now = wrap(int(time.monotonic() * 1000 * _FASTER))
+            now = wrap(int(time.monotonic() * 1000))
             try:
                 data = self._line.recv(4096)
             except TimeoutError:

@@ -85,7 +85,7 @@ def stored(image: bytes) -> bytearray:
 
 
 def bytes_read(cells: bytearray) -> int:
-    """Of the part, from the opening of the store to the start of the app, by the node's own code."""
+    """Of the part, from the opening of the store to the start of the app, by the node's code."""
     medium = _Counted(cells)
     node = Node(native.VM(bytearray(1 << 16), 8), lambda: 0)
     events = Events(lambda: 0)

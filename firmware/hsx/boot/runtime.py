@@ -45,6 +45,7 @@ class Runtime:
     # Of the class: what stays as it is takes no heap.
     watchdog: "Any" = None
     _ask: "Ask | None" = None
+    _trouble = ""  # the last error that a poll has met
     _over = False  # the boot was told to be over
 
     def __init__(
@@ -398,4 +399,7 @@ class Runtime:
         try:
             self.poll(self._clock())
         except Exception as error:  # noqa: BLE001  the node outlives whatever a poll meets
-            self.events.emit("warning", 0, {"source": "poll", "detail": repr(error)})
+            told = repr(error)
+            if told != self._trouble:  # each poll may meet it
+                self._trouble = told
+                self.events.emit("warning", 0, {"source": "poll", "detail": told})
