@@ -13,11 +13,13 @@ from hsx.boot.scan import Scan
 from hsx.boot.update import is_newer
 from hsx.image.build import info_section
 from hsx.image.metadata import Info
+from hsx.link import command as c
 from hsx.store.bank import Image
 from hsx.store.faults import Faults
 from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
 from rig import Rig
+from service.site import Site
 
 SIZE = 0x8000
 FAULT = 0x7E000000  # no such opcode
@@ -331,3 +333,12 @@ def test_the_report_can_be_read_at_the_repl(card, kept, capsys):
     said = capsys.readouterr().out
     assert "bank       runs" in said
     assert "faults     none" in said
+
+
+def test_a_signed_command_resets_a_node_into_the_safe_mode():
+    site = Site()
+    site.commands.perform(site.command(c.RESET, b"\x01"))
+    assert site.board.resets == 0  # the reply goes out first
+    site.clock.forward(300)
+    site.board.tick(None)
+    assert (site.board.resets, site.board.word) == (1, 0x100)

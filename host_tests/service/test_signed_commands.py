@@ -47,7 +47,7 @@ def test_a_role_sets_the_values_up_to_its_level(role, level):
 
 
 @pytest.mark.requirement("P-87")
-@pytest.mark.parametrize("action", range(1, 9))
+@pytest.mark.parametrize("action", [*range(1, 9), c.RESET])
 @pytest.mark.parametrize("role", ROLES)
 def test_each_action_needs_its_role(role, action):
     node = Site()

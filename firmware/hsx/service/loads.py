@@ -8,7 +8,7 @@ one that nobody steps ends by itself. Several may be on their way at once, each 
 from micropython import const
 
 from .. import ticks
-from ..errors import EBUSY, ENODEV, ESRCH, HsxError
+from ..errors import EBUSY, ENODEV, ENOTSUP, ESRCH, HsxError
 from ..node import tasks as t
 from .session import Session
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .policy import Policy
 
 _SECOND = const(1000)  # ms
+_FAREWELL = const(300)  # ms between a command and the reset that it asks for
 _TOLD = const(4)  # refusals in a second
 _REMEMBERED = const(2)  # loads that have failed, so that `status` can tell why
 
@@ -34,6 +35,8 @@ class Loads:
     KEEPS_SETS = False
     # Resets the node, with True into the safe mode. None: it can't.
     reset: "Any" = None
+    _reset_at = -1  # tick at which a host wants it, -1: none does
+    _into_safe = False
 
     def __init__(
         self,
@@ -120,6 +123,9 @@ class Loads:
     def poll(self, now: int) -> "Generator[None, None, bool] | None":
         """Ends the loads that have stood still for too long. Work that is due and takes longer
         than a poll may, in steps, or None."""
+        if self._reset_at >= 0 and ticks.reached(now, self._reset_at):
+            self._reset_at = -1
+            self.reset(self._into_safe)
         work = self._work
         self._work = None
         at = len(self._sessions)
@@ -148,6 +154,14 @@ class Loads:
     def wanting(self) -> bool:
         """Whether a change of what runs waits or is under way."""
         return self._work is not None or self.changing
+
+    def reset_later(self, safe: bool) -> None:
+        """Resets the node as soon as the reply to who asked for it is out; `safe`: into the safe
+        mode. ENOTSUP: the board can't."""
+        if self.reset is None:
+            raise HsxError(ENOTSUP, "begin", "this node can't reset itself")
+        self._reset_at = ticks.add(self.clock(), _FAREWELL)
+        self._into_safe = safe
 
     def keeper(self) -> "Any":
         """The Provisioning that this is. ENODEV on a board without a store."""
