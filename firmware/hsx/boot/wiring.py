@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..contracts import Board
 
 _TASKS = const(8)
-_LOG = const(2304)  # bytes of the event log: 64 events of 36 bytes
+_LOG = const(2176)  # bytes of the event log: 64 events of 34 bytes
 _CHUNK = const(512)  # bytes: one sector of a card
 
 
