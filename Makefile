@@ -10,9 +10,10 @@ export CACHE MICROPYTHON_DIR
 export GIT_CEILING_DIRECTORIES = $(CACHE)
 
 BIN := .venv/bin
+NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat sim demo test fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
+.PHONY: help setup firmware firmware-flat sim natmod stock release demo test fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -32,19 +33,31 @@ firmware-flat: setup  ## the same with a 256 KiB heap, for programs that need th
 sim: setup  ## the node in MicroPython's unix port, build/sim/micropython
 	@$(MAKE) --no-print-directory -C boards/sim BUILD=$(CURDIR)/build/sim
 
+natmod: setup  ## packages for stock MicroPython, to install with mip: build/natmod/ARCH
+	@for arch in $(NATMOD_ARCHS); do for module in hsxvm hsxed25519; do \
+	    $(MAKE) --no-print-directory -C firmware/native/bindings/natmod ARCH=$$arch MOD=$$module \
+	        OUT=$(CURDIR)/build/natmod/$$arch || exit 1; done; done
+	@PYTHONPATH=tools $(BIN)/python -m release.packages build/natmod
+
+stock: natmod  ## MicroPython without HSX, to try these packages on: build/stock
+	@$(MAKE) --no-print-directory -C boards/stock BUILD=$(CURDIR)/build/stock
+
+release: firmware natmod  ## wheel, firmware, packages and a manifest of hashes: build/release
+	@PYTHONPATH=tools $(BIN)/python -m release build/release
+
 demo: firmware  ## a node boots from a card, keeps its apps, takes updates, while you watch
 	@PYTHONPATH=tools $(BIN)/python -m demo
 
-bench: firmware  ## how fast the VM is, on the M4 and here: build/bench.json
+bench: firmware sim  ## how fast the VM is, on the M4 and here: build/bench.json
 	@PYTHONPATH=tools $(BIN)/python -m measure.bench
 
-bench-diff: firmware  ## the same, as a change against the run before
+bench-diff: firmware sim  ## the same, as a change against the run before
 	@PYTHONPATH=tools $(BIN)/python -m measure.bench --diff
 
-size: firmware  ## flash, RAM, stack and heap of the C core: build/size.json
+size: firmware natmod  ## flash, RAM, stack and heap of the C core: build/size.json
 	@PYTHONPATH=tools $(BIN)/python -m measure.size
 
-size-diff: firmware  ## the same, as a change against the run before
+size-diff: firmware natmod  ## the same, as a change against the run before
 	@PYTHONPATH=tools $(BIN)/python -m measure.size --diff
 
 memory: firmware  ## where the memory of a node with four apps goes: build/memory.json
@@ -53,7 +66,7 @@ memory: firmware  ## where the memory of a node with four apps goes: build/memor
 	@PYTHONPATH=tools $(BIN)/python -m measure.memory
 
 # Target tests run by themselves: an emulator is as fast as the core that it has.
-test: lint firmware firmware-flat sim  ## lint, then every test of every tier: build/requirements.json
+test: lint firmware firmware-flat sim stock  ## lint, then every test of every tier: build/requirements.json
 	@rm -rf build/requirements build/requirements.json build/refusals.json
 	$(BIN)/pytest -n 2 -m "not target" --outcomes=build/requirements/host.json
 	$(BIN)/pytest -m target --outcomes=build/requirements/target.json

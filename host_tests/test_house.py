@@ -47,7 +47,9 @@ HOST_MAY_USE = _GROUND | {"image", "native", "node", "store", "link"}
 ANYWHERE = {"micropython", "struct", "binascii", "hashlib", "array", "collections"}
 SPECIAL = {
     "hsxvm": {"native"},
+    "hsxed25519": {"native"},
     "hsxflash": {"native"},
+    "board": {"__init__"},
     "vfs": {"transport"},
     "os": {"transport", "boot", "store", "__init__"},
     "sys": {"boot", "console", "__init__"},

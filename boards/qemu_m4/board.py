@@ -8,6 +8,9 @@ NAME = "qemu_m4"
 # Bytes of the heap that are set apart for task memory at boot.
 POOL = const(34 * 1024)
 
+# SLCAN lines of a DATA frame, 22 bytes, that a UART's receive buffer holds.
+_LINES = const(93)
+
 # Devices that together are one FRAM region: (I2C address, size in bytes).
 FRAM = ((0x50, 65536), (0x51, 65536))
 
@@ -41,7 +44,7 @@ def links(links):
     from hsx.transport.uart import UartRunner
 
     uart = UartRunner(lambda: UART(2), links.uart("UART:2", 512))
-    return [uart, SlcanRunner(UART(3), links.can("CAN:%d:3", pace=512))]
+    return [uart, SlcanRunner(UART(3), links.can("CAN:%d:3", _LINES))]
 
 
 def sdcard():
@@ -52,10 +55,10 @@ def sdcard():
 
 
 def sdcard_present() -> bool:
-    """Whether the host's file is there and not empty."""
-    from machine import SDCard
+    """Whether the host's file is there and not empty. Takes no heap, which `from` would."""
+    import machine
 
-    return SDCard.present()
+    return machine.SDCard.present()
 
 
 def mount_sdcard(root: str):

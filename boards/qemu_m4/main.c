@@ -16,6 +16,8 @@
 extern char _stack_start[], _stack_end[];
 
 static char heap[QEMU_M4_HEAP_SIZE] __attribute__((aligned(16)));
+// What the C stack (mps2.ld) would need if frames of Python functions lay on it.
+static char frames[4096] __attribute__((aligned(8)));
 
 // Calls what sys.atexit holds, while all of Python still stands: apps are stopped in order.
 static void run_exit_function(void) {
@@ -43,6 +45,7 @@ int main(void) {
     mp_cstack_init_with_top(_stack_end, (size_t)(_stack_end - _stack_start));
     for (;;) {
         gc_init(heap, heap + sizeof(heap));
+        mp_pystack_init(frames, frames + sizeof(frames));
         mp_init();
         readline_init0();
 

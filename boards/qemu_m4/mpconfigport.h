@@ -20,6 +20,9 @@ typedef long mp_off_t;
 #define MICROPY_ENABLE_GC (1)
 #define MICROPY_STACK_CHECK (1)
 #define MICROPY_STACK_CHECK_MARGIN (1024)
+// Frames of Python functions on a stack of their own: one with more than 11 words of locals would
+// else take its frame from the heap, at each call, and bring the next collection nearer.
+#define MICROPY_ENABLE_PYSTACK (1)
 #define MICROPY_LONGINT_IMPL (MICROPY_LONGINT_IMPL_MPZ)
 #define MICROPY_FLOAT_IMPL (MICROPY_FLOAT_IMPL_FLOAT)
 #define MICROPY_ERROR_REPORTING (MICROPY_ERROR_REPORTING_NORMAL)

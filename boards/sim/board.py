@@ -2,8 +2,10 @@
 """The node on a PC as `hsx.boot.wiring` sees it. No file is touched before a function asks.
 
 Arguments of the program: `sd=FILE` is the SD card, a FAT volume; none is an empty slot.
-`fram=FILE` is the FRAM, made if it is missing; none is a board without one. The console is stderr,
-so that what a script prints stays apart from what the node says.
+`fram=FILE` is the FRAM, made if it is missing; none is a board without one. `bus=FD` is an open
+socket, on which the node is an SLCAN adapter, a station of a CAN bus; `node=N` its number there;
+`uid=TEXT` its unique id. The console is stderr, so that what a script prints stays apart from what
+the node says.
 """
 
 import sys
@@ -21,6 +23,17 @@ IMAGES = ()
 
 _SECTOR = const(512)
 _FRAM_SIZE = const(0x20000)
+_WAIT_MS = const(50)
+
+
+_bus: "list" = []  # the open one
+
+
+def _argument(name: str, otherwise: str = "") -> str:
+    for argument in sys.argv:
+        if argument.startswith(name):
+            return argument[len(name) :]
+    return otherwise
 
 
 class SdCard:
@@ -65,10 +78,10 @@ def console():
 
 def sdcard():
     """Block device of the SD card. Raises OSError ENODEV if there is none."""
-    for argument in sys.argv:
-        if argument.startswith("sd="):
-            return SdCard(argument[3:])
-    raise OSError(19)
+    path = _argument("sd=")
+    if not path:
+        raise OSError(19)
+    return SdCard(path)
 
 
 def sdcard_present() -> bool:
@@ -99,24 +112,48 @@ def fram():
     """The file that stands for the FRAM, 128 KiB; None without `fram=FILE`."""
     from hsx.store.file_region import FileRegion
 
-    for argument in sys.argv:
-        if argument.startswith("fram="):
-            return FileRegion(argument[5:], _FRAM_SIZE)
-    return None
+    path = _argument("fram=")
+    return FileRegion(path, _FRAM_SIZE) if path else None
 
 
 def policy(policy):
     """A desk's node takes what it is given: nothing is signed, nobody is trusted."""
+    policy.number = int(_argument("node=", "127"))
 
 
 def unique_id():
     """A program has none of its own."""
-    return b"sim"
+    return _argument("uid=", "sim").encode()
 
 
 def links(links):
-    """None yet: the program has its standard streams alone."""
-    return []
+    """The bus that it was given; else its standard streams are all it has."""
+    handle = _argument("bus=")
+    if not handle:
+        return []
+    from hsx.transport.can_slcan import SlcanRunner
+
+    _bus.append(open(int(handle), "r+b"))  # noqa: SIM115  as long as the node lives
+    return [SlcanRunner(_bus[0], links.can("CAN:%d"))]
+
+
+def attend():
+    """Gives the node a turn whenever a frame comes, besides those of its timer; returns when the
+    bus is no more. For a program that was given one."""
+    import select
+
+    import hsx
+    from hsx.boot import lock, wiring
+
+    node = hsx.runtime()
+    poll = select.poll()
+    poll.register(_bus[0], select.POLLIN)
+    while True:
+        # The timer's signal may come just before the wait begins: it must not last.
+        for _, what in poll.ipoll(_WAIT_MS):
+            if what & (select.POLLHUP | select.POLLERR):
+                return
+            lock.run(node.poll, wiring.now())
 
 
 def hard_reset():

@@ -14,6 +14,7 @@
 >>> hsx.boot_report()             what the last boot tried, and why not
 >>> hsx.safe_mode()               reset, and start nothing
 >>> hsx.run()                     the node alone until Ctrl-C
+>>> hsx.start(), hsx.poll()       on stock firmware: start the node; a turn without a timer
 
 >>> hsx.persist("/sd/blink.hxe")  stage an image for the set that the node keeps
 >>> hsx.activate()                run the staged set, on trial
@@ -220,3 +221,30 @@ def safe_mode() -> None:
 def run() -> None:
     """Runs the node in this loop instead of the timer, until Ctrl-C."""
     runtime().run()
+
+
+def start() -> "str | None":
+    """Starts the node on firmware whose boot code does not: the board is the module `board`.
+    Raises EBUSY if one runs. Returns what the REPL shows where the port has no timer: `poll`."""
+    import gc
+
+    from .errors import EBUSY, HsxError
+
+    if _kept:
+        raise HsxError(EBUSY, "boot", "a node runs already")
+    # Modules are in RAM here, and without this what their import leaves lies between them. The
+    # number as in boot.start.
+    if hasattr(gc, "threshold"):
+        gc.threshold(2048)
+    import board  # type: ignore[import-not-found]  # of the firmware, or a file of the user
+
+    from .boot.start import run
+
+    run(board)
+    return "no timer: the node runs in hsx.poll() and hsx.run()" if runtime().by_hand else None
+
+
+def poll(ms: int = 10) -> int:
+    """One turn of the node, for ports without a timer; returns milliseconds until the next is
+    wanted. `ms`: how long it was since the last one, for ports that have no clock either."""
+    return runtime().turn(ms)

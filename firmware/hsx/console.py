@@ -166,7 +166,7 @@ def print_image(info: "dict[str, Any]") -> None:
 
 
 def image_info(header: "Header", metadata: "Metadata", length: int) -> "dict[str, Any]":
-    """An image's facts under the names of spec/hxe_v2.md section 10, and of docs/hxe_sections.md
+    """An image's facts under the names of spec/hxe_v2.md section 10, and of docs/hxe_format.md
     where the image says them; lengths in bytes."""
     facts: "dict[str, Any]" = {
         "app_name": header.app_name,

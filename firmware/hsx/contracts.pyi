@@ -101,7 +101,9 @@ class Board(Slot, Protocol):
     BOOT: tuple[tuple[str, Any], ...]  # boot.config: keys and values that are the board's own
     IMAGES: tuple[tuple[str, bytes], ...]  # in the firmware: names and bytes
 
-    def console(self) -> Stream: ...
+    def console(
+        self,
+    ) -> Stream | None: ...  # for boot log and apps' text; None: they are not written
     def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
     def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
     def unique_id(self) -> bytes: ...  # what tells it from all other boards
@@ -114,7 +116,8 @@ class Board(Slot, Protocol):
     def safe_pin(self) -> bool: ...  # whether a switch asks for the safe mode
     def watchdog(self, ms: int, /) -> Any: ...  # with feed(); None: the board has none
     def mount_flash(self, root: str, /) -> None: ...  # OSError: no flash file system
-    def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle: ...
+    # None: the port has no timer, and somebody has to call `hsx.poll()`.
+    def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle | None: ...
 
 class CanEngine(Protocol):
     """A protocol on a CAN bus, without the bus: 11-bit identifiers, up to 8 bytes of data."""

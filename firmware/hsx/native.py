@@ -42,8 +42,16 @@ from hsxvm import (  # noqa: F401  re-exported: everything else imports the core
 
 try:
     from hsxvm import ed25519_verify
-except ImportError:  # a core that was built without signatures
-    ed25519_verify = None  # type: ignore[assignment]
+except ImportError:  # stock firmware: in a .mpy file of its own, as each costs its size in RAM
+
+    def ed25519_verify(  # type: ignore[misc]  # mypy takes these types for others
+        public_key: "bytes", message: "bytes", signature: "bytes"
+    ) -> bool:
+        """As hsxvm.pyi says. ImportError: this node was built without signatures."""
+        import hsxed25519
+
+        return hsxed25519.ed25519_verify(public_key, message, signature)
+
 
 try:
     from hsxflash import settle

@@ -24,10 +24,14 @@ target_sources(usermod_hsxvm INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/vm.c
 )
 
-target_include_directories(usermod_hsxvm INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+target_include_directories(usermod_hsxvm INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}
+    ${CMAKE_CURRENT_LIST_DIR}/bindings/builtin
+)
 
 if(HSX_ED25519)
     target_sources(usermod_hsxvm INTERFACE
+        ${CMAKE_CURRENT_LIST_DIR}/bindings/signatures.c
         ${CMAKE_CURRENT_LIST_DIR}/ed25519.c
         ${CMAKE_CURRENT_LIST_DIR}/sha512.c
         ${MONOCYPHER_DIR}/monocypher.c

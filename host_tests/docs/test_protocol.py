@@ -16,6 +16,7 @@ from hsx.link.host_messages import NAMES
 PACKAGE = Path(__file__).parents[2] / "firmware" / "hsx"
 
 
+@pytest.mark.requirement("P-106")
 def test_the_table_of_requests_is_the_codes():
     written = []
     for number, (name, *parts) in enumerate(m.TABLE, 1):
@@ -24,6 +25,7 @@ def test_the_table_of_requests_is_the_codes():
     assert [(field.owner, field.part, field.name) for field in requests()] == written
 
 
+@pytest.mark.requirement("P-106")
 def test_the_tables_of_words_and_errors_are_the_codes():
     assert words() == list(wire._WORDS)
     assert errors() == list(hsx_errors._NAMES)
@@ -62,6 +64,7 @@ def test_every_reply_has_the_documented_types(request_, tmp_path):
     assert reply.rows or not m.TABLE[NAMES.index(request_[0])][3]
 
 
+@pytest.mark.requirement("P-106")
 def test_every_type_of_event_in_the_code_is_documented():
     """Where the type is a constant; `provisioning.` is put before those of a load."""
     known = {field.owner for field in events()}

@@ -23,7 +23,7 @@ NO_NUMBER = 127
 # What differs from run to run: times and rates, steps, the clock of an event.
 CHANGING = [
     (r"\d+\.\d s, \d+ B/s", "time"),
-    (r"^( +\d+  \w+ +)(sleeping|ready   ) ( +\d+) +\d+ ", r"\1sleeping \3 "),
+    (r"^( +\d+ +\w+ +)(?:sleeping|ready) +(\d+) +\d+ ", r"\1sleeping \2 "),
     (r"^\[ *[\d.]+\]", "[]"),
 ]
 

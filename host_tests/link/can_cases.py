@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from hsx.link import can_framing as can
-from measure.can_bus import Frame, Station
+from hsxctl.simulate.can_bus import Frame, Station
 from measure.can_fleet import MemorySink, Transfer
 
 SMALL = random.Random(7).randbytes(2 * 512 + 100)  # three blocks, the last one short

@@ -339,7 +339,8 @@ def test_share_of_the_bus_is_kept(share):
 
 def test_pace_of_the_slowest_node_is_kept():
     transfer = Transfer(LARGE, [MemorySink(), MemorySink()])
-    slow = CanNode(transfer.fleet.sinks[1], 2, pace=1000)
+    slow = CanNode(transfer.fleet.sinks[1], 2)
+    slow.pace = 1024
     transfer.fleet.nodes[1] = NodeStation(transfer.bus, slow)
     check(transfer)
     seconds = transfer.bits / 500_000
@@ -408,7 +409,7 @@ def test_node_that_verifies_for_long_says_so_and_is_waited_for():
     said = []
     transfer.bus.listeners.append(lambda s, frame, at: said.append(frame[1][1]))
     check(transfer)
-    assert said.count(0x33) > 80
+    assert 4 < said.count(0x33) < 12  # ever less often: DONE comes unasked
     assert transfer.fleet.sinks[0].aborted == 0
 
 

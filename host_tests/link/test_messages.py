@@ -69,19 +69,24 @@ def test_a_reply_is_read_by_the_names_of_the_table():
     reply = unpack_reply(a_reply("get", 0x3C00))
     assert (reply.name, reply.tag, reply.values) == ("get", 7, {"bits": 0x3C00})
     assert reply.require() is reply
-    reply = unpack_reply(a_reply("images", rows=(("one", "1", 5), ("two", "", 6)), at=0x1234))
+    reply = unpack_reply(
+        a_reply("images", rows=(("one", "1", 5, b"1"), ("two", "", 6, b"2")), at=0x1234)
+    )
     assert reply.next == 0x1234
     assert reply.rows == [
-        {"name": "one", "version": "1", "length": 5},
-        {"name": "two", "version": "", "length": 6},
+        {"name": "one", "version": "1", "length": 5, "sha256": b"1"},
+        {"name": "two", "version": "", "length": 6, "sha256": b"2"},
     ]
 
 
 def test_what_a_newer_node_says_more_is_ignored_and_what_an_older_one_says_less_is_left_out():
     assert unpack_reply(a_reply("get", 1, "more")).values == {"bits": 1}
     assert unpack_reply(a_reply("get")).values == {}
-    rows = unpack_reply(a_reply("images", rows=(("one", "1", 5, True), ("two",)))).rows
-    assert rows == [{"name": "one", "version": "1", "length": 5}, {"name": "two"}]
+    rows = unpack_reply(a_reply("images", rows=(("one", "1", 5, b"1", True), ("two",)))).rows
+    assert rows == [
+        {"name": "one", "version": "1", "length": 5, "sha256": b"1"},
+        {"name": "two"},
+    ]
 
 
 def test_a_refusal_is_raised_with_what_the_node_said():

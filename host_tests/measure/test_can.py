@@ -7,16 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsxctl.simulate.can_bus import ERROR_FRAME, EXTENDED, REMOTE, Bus, Station, bits
 from measure import can
 from measure.bench import TARGETS
-from measure.can_bus import ERROR_FRAME, Bus, Station, bits
 from measure.can_peers import canopen_bits, isotp_bits
 from measure.record import met
+
+FORMATS = (0, EXTENDED, REMOTE, EXTENDED | REMOTE)
 
 
 def on_the_wire(ident: int, data: bytes) -> str:
     """A frame as levels, bit for bit, from its start to the end of the space behind it."""
-    text = f"0{ident:011b}000{len(data):04b}" + "".join(f"{byte:08b}" for byte in data)
+    remote = "1" if ident & REMOTE else "0"
+    text = f"0{ident & 0x7FF:011b}{remote}00{len(data):04b}"
+    if ident & EXTENDED:
+        low = ident & 0x3FFFF
+        text = f"0{ident >> 18 & 0x7FF:011b}11{low:018b}{remote}00{len(data):04b}"
+    if not ident & REMOTE:
+        text += "".join(f"{byte:08b}" for byte in data)
     # Remainder of a division by x15 + x14 + x10 + x8 + x7 + x4 + x3 + 1, on paper.
     rest = [int(bit) for bit in text + "0" * 15]
     for at in range(len(text)):
@@ -40,8 +48,9 @@ def since(stuffed: str) -> int:
     return at
 
 
-@given(st.integers(0, 0x7FF), st.binary(max_size=8))
-def test_a_frame_takes_the_bits_of_its_levels(ident, data):
+@given(st.integers(0, 0x1FFFFFFF), st.binary(max_size=8), st.sampled_from(FORMATS))
+def test_a_frame_takes_the_bits_of_its_levels(ident, data, flags):
+    ident = (ident if flags & EXTENDED else ident & 0x7FF) | flags
     assert bits(ident, data) == len(on_the_wire(ident, data))
 
 

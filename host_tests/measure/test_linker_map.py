@@ -48,6 +48,24 @@ def test_a_member_of_an_archive_is_an_object_too(sizes):
     assert set(sizes) == {"a/vm.o", "/lib/libgcc.a(_udivmoddi4.o)"}
 
 
+FROZEN = """\
+Linker script and memory map
+
+ .rodata.fun_data_hsx_link_wire_Reader_more
+                0x00000100       0x20 a/frozen_content.o
+ .rodata.children_hsx_link_wire__lt_module_gt_ 0x00000120        0x4 a/frozen_content.o
+ .rodata.fun_data_hsx_linked_far        0x00000124       0x10 a/frozen_content.o
+ .bss.hsx_link_wire_state        0x20000000       0x10 a/frozen_content.o
+"""
+
+
+def test_frozen_modules_of_a_folder_are_known_by_the_names_of_their_sections(tmp_path):
+    path = tmp_path / "firmware.map"
+    path.write_text(FROZEN)
+    assert linker_map.frozen(path, "hsx.link") == 0x24
+    assert linker_map.frozen(path, "hsx.store") == 0
+
+
 GCC, AR = "arm-none-eabi-gcc", "arm-none-eabi-ar"
 
 

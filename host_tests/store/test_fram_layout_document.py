@@ -237,6 +237,7 @@ def a_store(size: int, steps: int) -> tuple[Store, bytes]:
 STEPS = [(size, n) for size in SIZES for n in range(8 if size == 0x2000 else 21)]
 
 
+@pytest.mark.requirement("P-106")
 @pytest.mark.parametrize(("size", "steps"), STEPS)
 def test_the_superblock_is_read_as_it_is(size, steps):
     store, data = a_store(size, steps)

@@ -49,7 +49,7 @@ def test_write_changed_makes_equal_and_writes_only_from_first_to_last_difference
     old = data.draw(st.binary(min_size=len(new), max_size=len(new)))
     part = Medium(bytearray(old))
     differing = [at for at in range(len(new)) if old[at] != new[at]]
-    wrote = write_changed(part, 0, memoryview(new), memoryview(bytearray(64)), len(new))
+    wrote = write_changed(part, 0, memoryview(new), memoryview(bytearray(len(new))))
     assert part.memory == new
     assert wrote == bool(differing)
     assert part.written == (differing[-1] - differing[0] + 1 if differing else 0)

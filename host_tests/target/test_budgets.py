@@ -17,6 +17,8 @@ def measured(firmware, tmp_path_factory):
         counted, _ = node.count(target)
         again, _ = node.count(target)
         figures["native.stream_overhead"] = node.stream_overhead(target)
+    with node.MeasuringNode(firmware, folder, has_fram=True) as target:
+        figures.update(bench.over_can(target))
     figures.update(counted)
     figures.update(store.count())
     figures.update(uart.count())

@@ -263,4 +263,4 @@ def test_a_thousand_loads_with_all_that_can_go_wrong_leave_heap_and_arenas_as_th
     before = heap(repl)
     for _ in range(10):
         assert repl.run("cycles(PLAN, 10)") == ""
-    assert heap(repl) <= before
+    assert heap(repl) <= before + 128  # one block lost in each load were 16,000

@@ -29,7 +29,7 @@ def machine(firmware, tmp_path_factory):
         repl.run("import hsx; hsx.format('erase everything')")
         repl.close()
         can = ["--can", f"slcan:{node.uart3}", "--option", "sleep_after_open=0"]
-        yield {"uart": ["--uart", node.uart2], "can": can}
+        yield {"uart": ["--uart", node.uart2], "can": can, "repl": ["--repl", node.repl]}
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,8 @@ def test_node_without_a_number_gets_one_by_its_unique_id(machine, done):
 
 @pytest.mark.requirement("P-66")
 @pytest.mark.parametrize(
-    ("kind", "apps"), [("uart", ["large", "tank"]), ("can", ["tank", "large"])]
+    ("kind", "apps"),
+    [("uart", ["large", "tank"]), ("can", ["tank", "large"]), ("repl", ["large", "tank"])],
 )
 def test_set_goes_through_its_life(machine, done, kind, apps):
     link = [*machine[kind], "--node", NUMBER]
@@ -97,7 +98,7 @@ def test_set_goes_through_its_life(machine, done, kind, apps):
     assert len(kinds) == 8 and "task" in kinds
 
 
-@pytest.mark.parametrize("kind", ["uart", "can"])
+@pytest.mark.parametrize("kind", ["uart", "can", "repl"])
 def test_app_is_asked_told_and_ended(machine, done, kind):
     link = [*machine[kind], "--node", NUMBER]
     before = {row["pid"] for row in done("ps", *link)}
@@ -109,3 +110,26 @@ def test_app_is_asked_told_and_ended(machine, done, kind):
     assert done("call", "0x0201", "--pid", pid, *link)[0]["result"] == 7
     assert done("kill", pid, *link)[0]["pid"] == pid
     assert pid not in {row["pid"] for row in done("ps", *link)}
+
+
+def test_command_at_the_repl_changes_nothing_but_what_it_is_about(machine, done):
+    """The apps are never stopped: their steps go on from where they were."""
+    link = machine["repl"]
+    steps = []
+    for _ in range(2):
+        rows = wait_for(done, link, "large", "tank")
+        steps += [row["accounted_steps"] for row in rows if row["app_name"] == "large"]
+    assert steps[1] > steps[0] > 0
+
+
+@pytest.mark.parametrize("kind", ["can", "repl"])
+def test_staged_set_is_given_up_and_the_log_tells_it(machine, done, kind):
+    link = [*machine[kind], "--node", NUMBER]
+    before = done("log", *link)[-1]["seq"]
+    digest = done("push", "large.hxe", "--no-activate", *link)[0]["digest"]
+    assert done("status", *link)[0]["digest"] == digest
+    done("abort", *link)
+    assert done("status", *link)[0]["total"] == 0
+    kinds = [event["kind"] for event in done("log", "--since", before, *link)]
+    assert kinds[-2:] == ["provisioning.complete", "provisioning.aborted"]
+    assert "task" not in kinds

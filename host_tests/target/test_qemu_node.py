@@ -81,10 +81,14 @@ def test_typing_on_the_console_reaches_the_node(node, repl):
         os.close(handle)
 
 
-ECHO = """
+# The node's own runners must not take the bytes, and opening a UART forgets what came before.
+LINES = """
 import hsx, machine
-hsx.runtime().links.runners.clear()  # the node's own runners must not take the bytes
-for line in (machine.UART(2), machine.UART(3)):
+hsx.runtime().links.runners.clear()
+lines = (machine.UART(2), machine.UART(3))
+"""
+ECHO = """
+for line in lines:
   while not line.any():
     pass
   line.write(bytes([line.read(1)[0] + 1]))
@@ -92,6 +96,7 @@ for line in (machine.UART(2), machine.UART(3)):
 
 
 def test_the_two_links_are_ptys_of_their_own(node, repl):
+    repl.run(LINES)
     repl.begin(ECHO)
     for path, byte in ((node.uart2, b"a"), (node.uart3, b"x")):
         with open(path, "r+b", buffering=0) as port:
@@ -105,6 +110,7 @@ def test_the_two_links_can_be_sockets(power_up, connect):
     node = power_up(**{name: theirs for name, (_, theirs) in pairs.items()})
     assert (node.uart2, node.uart3) == ("", "")
     repl = connect(node)
+    repl.run(LINES)
     repl.begin(ECHO)
     for ours, _ in pairs.values():
         with ours:

@@ -12,7 +12,9 @@ import sys
 from . import errors
 from .commands import (
     assemble,
+    completion,
     events,
+    fleet,
     fram,
     image,
     keys,
@@ -29,8 +31,8 @@ from .commands import (
 from .output import Output
 
 _HELP = """\
-Builds, checks, signs and runs HSX images, sends them to nodes over UART and CAN, makes SD cards,
-starts simulated nodes, looks into their stores.
+Builds, checks, signs and runs HSX images, sends them to nodes over UART, CAN and the REPL, makes
+SD cards, starts simulated nodes, looks into their stores.
 """
 
 _EXAMPLES = """\
@@ -51,7 +53,8 @@ exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no node or connection 
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def argument_tree() -> argparse.ArgumentParser:
+    """All commands and their options."""
     parser = argparse.ArgumentParser(
         prog="hsxctl",
         description=_HELP,
@@ -70,10 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         nodes,
         push,
         serve,
+        fleet,
         node,
         values,
         events,
         fram,
+        completion,
     ):
         module.add_parser(commands)
     return parser
@@ -82,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; `argv` without the program's name, by default the process's own. Gives
     the exit code and raises nothing but SystemExit(2) and (0) from the argument parser."""
-    arguments = _parser().parse_args(argv)
+    arguments = argument_tree().parse_args(argv)
     output = Output(as_json=getattr(arguments, "json", False))
     try:
         return arguments.run(arguments, output)
@@ -97,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
         output.error(errors.file_error(error))
         return errors.REFUSED
     except KeyboardInterrupt:
-        output.note("hsxctl: interrupted")
+        output.interrupted()
         return errors.INTERRUPTED
 
 

@@ -75,7 +75,7 @@ def _take_over(image: Image, entry: Entry, path: Path) -> None:
             raise ToolError(
                 f"'{key}' of {entry.file} goes with a card only",
                 str(path),
-                "Put it into the image: docs/hxe_sections.md.",
+                "Put it into the image: docs/hxe_format.md.",
             )
     image.version = entry.version or image.version
     image.priority, image.quantum = entry.priority, entry.quantum

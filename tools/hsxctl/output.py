@@ -53,6 +53,12 @@ class Output:
         print("\r" + text.ljust(self._progress_width), end="", file=sys.stderr, flush=True)
         self._progress_width = len(text)
 
+    def interrupted(self) -> None:
+        """Ctrl-C: the cursor is there again, even where a bar could not be taken down."""
+        if sys.stderr.isatty():
+            print("\x1b[?25h", end="", file=sys.stderr)
+        self.note("hsxctl: interrupted")
+
     def error(self, error: ToolError) -> None:
         """The end of a command that failed. stdout is flushed first, so that the order holds."""
         self._end_progress()

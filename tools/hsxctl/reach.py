@@ -20,6 +20,7 @@ from . import settings
 from .arguments import integer
 from .commands.keys import private_key
 from .connect import Nodes
+from .connect.serial import BAUD
 from .errors import DONE, NO_NODE, REFUSED, USAGE, ToolError
 from .output import Output
 from .signed_command import signed
@@ -28,7 +29,7 @@ NO_NUMBER = 127  # of a node
 LATEST = 16  # events that are looked through for the reason of a refusal
 
 LINK_HELP = """\
-Needs: a link, --uart or --can, and over it a node. Links, node, network and key may stand in
+Needs: a link, --uart, --can or --repl, and a node on it. Links, node, network and key may stand in
 hsxctl.toml or ~/.config/hsxctl.toml, for example: uart = "/dev/ttyUSB0".
 """
 
@@ -43,6 +44,7 @@ _REMEDIES = {
     "signature is not the command's": "The key file is not that of the key that the node trusts.",
     "epoch is below the floor": "The node takes nothing that old: build it with a newer epoch.",
     "set does not fit into a bank": "Send fewer or smaller images.",
+    "no transfer is on its way": "It has ended, or somebody has ended it: 'hsxctl status'.",
 }
 _BY_ERRNO = {
     hsx.errors.EPERM: "It is not PUBLIC or read-only: sign with a key whose role reaches, --key.",
@@ -100,6 +102,7 @@ def add_options(parser: argparse.ArgumentParser, signs: bool = True, many: bool 
         metavar="NAME=VALUE",
         help="another option of the CAN interface, by python-can's name",
     )
+    link.add_argument("--repl", metavar="PORT", help="the node's MicroPython REPL, as mpremote")
     which = "N[,N..]|all" if many else "N"
     kind: Callable[[str], Any] = node_list if many else integer(1, NO_NUMBER - 1)
     parser.add_argument(
@@ -114,8 +117,8 @@ def add_options(parser: argparse.ArgumentParser, signs: bool = True, many: bool 
             "--counter",
             type=integer(1, 0xFFFFFFFF),
             metavar="N",
-            help="of the signed command, higher than in all before it by this key (default: the "
-            "time, in seconds since 1970)",
+            help="of the first signed command, higher than in all before it by this key (default: "
+            "the time, in seconds since 1970)",
         )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
@@ -132,17 +135,17 @@ class Reach:
         self._status = DONE
         given = vars(arguments)
         self._said = settings.load()
-        if given.get("uart") or given.get("can"):
-            self._said.pop("uart", None)
-            self._said.pop("can", None)
+        if any(given.get(link) for link in settings.LINKS):
+            for link in settings.LINKS:
+                self._said.pop(link, None)
         self._said.update({key: given[key] for key in settings.KEYS if given.get(key) is not None})
         self._said.setdefault("options", {}).update(dict(given.get("option") or ()))
         key = self._said.get("key") if "key" in given else None
         self._key: Ed25519PrivateKey | None = private_key(Path(key)) if key else None
-        self._network = self._said.get("network", 0)
         self._counter: int | None = given.get("counter")
-        self._last = 0  # counter that was signed last
+        self._last: dict[int, int] = {}  # counter of the last command for each node
         self.link = self._opened()
+        self._network = self._said.get("network", getattr(self.link, "network", 0))
         self.numbers: list[int] = []
 
     def __enter__(self) -> "Reach":
@@ -209,8 +212,10 @@ class Reach:
     def signed(self, action: int, acts_on: bytes, nodes: list[int], **more: Any) -> bytes:
         """The bytes of a command for some of the nodes."""
         named = None if NO_NUMBER in nodes else nodes
-        self._last = self._counter or max(self._last + 1, int(time.time()))
-        fields = {"network": self._network, "counter": self._last, **more}
+        counter = self._counter or int(time.time())
+        counter = max([counter, *(self._last.get(node, 0) + 1 for node in nodes)])
+        self._last.update(dict.fromkeys(nodes, counter))
+        fields = {"network": self._network, "counter": counter, **more}
         return signed(self._key, action, acts_on, nodes=named, **fields)
 
     def may_sign_again(self) -> bool:
@@ -218,7 +223,7 @@ class Reach:
         for the second after it; whether it is worth a try."""
         if self._counter or self._key is None:
             return False
-        time.sleep(max(0.0, min(1.0, self._last + 1 - time.time())))
+        time.sleep(max(0.0, min(1.0, max(self._last.values()) + 1 - time.time())))
         return True
 
     @property
@@ -277,12 +282,16 @@ class Reach:
 
     def _opened(self) -> Nodes:
         said = self._said
-        if ("uart" in said) == ("can" in said):
+        if sum(link in said for link in settings.LINKS) != 1:
             raise ToolError(
-                "one of --uart and --can is needed", "", "Give one, or hsxctl.toml.", USAGE
+                "one of --uart, --can and --repl is needed", "", "Give one, or hsxctl.toml.", USAGE
             )
+        if "repl" in said:
+            from .connect.repl import ReplNodes
+
+            return ReplNodes(said["repl"], said.get("baud", BAUD))
         if "uart" in said:
-            from .connect.line import BAUD, LineNodes
+            from .connect.line import LineNodes
 
             return LineNodes(said["uart"], said.get("baud", BAUD))
         from .connect.bus import BusNodes

@@ -10,10 +10,12 @@ from typing import Any
 from .errors import USAGE, ToolError
 
 FILES = (Path("~/.config/hsxctl.toml"), Path("hsxctl.toml"))
+LINKS = ("uart", "can", "repl")  # one of them
 KEYS: dict[str, tuple[type, ...]] = {
     "uart": (str,),
     "baud": (int,),
     "can": (str,),
+    "repl": (str,),
     "bitrate": (int,),
     "share": (int, float),
     "options": (dict,),
@@ -33,9 +35,9 @@ def load() -> dict[str, Any]:
         if not path.is_file():
             continue
         table = _read(path)
-        if "uart" in table or "can" in table:
-            found.pop("uart", None)
-            found.pop("can", None)
+        if any(link in table for link in LINKS):
+            for link in LINKS:
+                found.pop(link, None)
         if "key" in table:
             table["key"] = str(path.parent / Path(table["key"]).expanduser())
         found.update(table)
@@ -55,6 +57,9 @@ def _read(path: Path) -> dict[str, Any]:
         if not isinstance(value, KEYS[key]) or isinstance(value, bool):
             names = " or ".join(kind.__name__ for kind in KEYS[key])
             raise ToolError(f"'{key}' is no {names}", str(path), "Correct it.", USAGE)
-    if "uart" in table and "can" in table:
-        raise ToolError("both uart and can", str(path), "Keep the one that is meant.", USAGE)
+    links = [link for link in LINKS if link in table]
+    if len(links) > 1:
+        raise ToolError(
+            f"both {' and '.join(links)}", str(path), "Keep the one that is meant.", USAGE
+        )
     return table

@@ -31,17 +31,18 @@ class Event(NamedTuple):
 
 
 class Told:
-    """From the events on that were there when this was made, minus the newest `back`, as far as
-    each node still has them."""
+    """From the events that were there when this was made, minus the newest `back`, or from the one
+    behind `since` on, as far as each node still has them."""
 
-    def __init__(self, reach: Reach, back: int = 0) -> None:
+    def __init__(self, reach: Reach, back: int = 0, since: int | None = None) -> None:
         self._reach = reach
         self._renewed: dict[int, tuple[int, float]] = {}  # at which event, and when
         self._last: dict[int, int] = {}  # seq of the last event that came
         self.newest: dict[int, int] = {}  # seq, when this was made
         for node in reach.numbers:
             newest = self.newest[node] = reach.ask(node, "hello")["seq"]
-            self._start(node, newest, min(back, newest))
+            wanted = back if since is None else max(0, newest - since)
+            self._start(node, newest, min(wanted, newest))
 
     def follow(self) -> Iterator[tuple[int, Event]]:
         """Events as they come, for ever."""
@@ -79,15 +80,20 @@ class Told:
 
     def _start(self, node: int, newest: int, back: int) -> None:
         """Subscribes from as far back as the node can."""
-        while True:
-            self._last[node] = newest - back
+        good, bad, tried = -1, back + 1, back  # how far it can, and cannot
+        while bad - good > 1:
+            self._last[node] = newest - tried
             try:
                 self._subscribe(node)
-                return
+                good = tried
             except ToolError as error:
-                if not back or error.facts.get("detail") != "seq_evicted":
+                if not tried or error.facts.get("detail") != "seq_evicted":
                     raise
-            back //= 2
+                bad = tried
+            tried = (good + bad) // 2
+        if self._last[node] != newest - good:
+            self._last[node] = newest - good
+            self._subscribe(node)
 
     def _renew(self, node: int) -> None:
         try:

@@ -10,7 +10,7 @@ time.
 import random
 from statistics import fmean
 
-from measure.can_bus import bits
+from hsxctl.simulate.can_bus import bits
 from measure.can_fleet import LATENCY, MemorySink, Transfer
 from measure.can_peers import canopen_bits, isotp_bits
 from measure.record import Figures

@@ -14,7 +14,7 @@ from typing import Any
 
 from hsx.link.can_master import CanMaster
 from hsx.link.can_node import CanNode
-from measure.can_bus import Bus, Frame, Station
+from hsxctl.simulate.can_bus import Bus, Frame, Station
 
 LATENCY = 5  # ms
 HEADER = bytes(range(144))  # as long as a signed command is

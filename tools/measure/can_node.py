@@ -18,6 +18,9 @@ HERE = Path(__file__).parent
 NODE = 5
 BLOCKS = 32  # of a stream: four staging records are written beside them
 SESSION = 0x1234
+SHIFT = 3  # 8 ns for an instruction: an STM32F405 at 168 MHz that takes 1.34 cycles for each
+SPEEDS = {"400k": 400_000, "1m": 1_000_000}  # of the FRAM's I2C bus
+BITRATE = 500_000
 
 Frames = list[tuple[int, bytes]]
 
@@ -36,7 +39,7 @@ def beginning(total: int, seed: int) -> Frames:
 
 
 def count(node: MeasuringNode, interrupt: float) -> Figures:
-    """Figures of a booted node with FRAM, its runtime stopped and into_ram.py run; `interrupt`:
+    """Figures of a booted node with FRAM, after begin_in_ram(); `interrupt`:
     instructions for the frame that is alone in its FIFO (can_receive).
 
     `insns_per_frame`: that, and for each DATA frame its share of what the polls do that take the
@@ -62,6 +65,31 @@ def count(node: MeasuringNode, interrupt: float) -> Figures:
         "can.runner_ram": runner,
         "can.messages_ram": messages,
     }
+
+
+def paces(firmware: Path, folder: Path) -> Figures:
+    """What a node with the CPU of SHIFT announces, in frames a second, with a FRAM at each of
+    SPEEDS, named after what sets it; and what a block takes of bus, CPU and FRAM, in us."""
+    with MeasuringNode(firmware, folder, has_fram=True, shift=SHIFT) as node:
+        begin_in_ram(node)
+        node.run((HERE / "pace_on_node.py").read_text())
+        told = node.run(f"paces(Staged(), {list(SPEEDS.values())})")
+    figures: Figures = {}
+    block: Figures = {"bus": can.FRAMES * 1_000_000 * 111 // BITRATE}
+    for name, line in zip(SPEEDS, told, strict=True):
+        pace, by, block_us, frame_us = json.loads(line)
+        figures[f"can.pace_{name}_by_{by.lower()}"] = pace
+        block["cpu"] = can.FRAMES * frame_us
+        block[f"fram_{name}"] = block_us
+    figures.update({f"can.block_us.{name}": value for name, value in block.items()})
+    return figures
+
+
+def begin_in_ram(node: MeasuringNode) -> None:
+    """Formats the store of a booted node, stops its runtime and makes it ready to stage into
+    memory."""
+    node.run("import hsx; hsx.format('erase everything'); hsx.runtime().stop()")
+    node.run((HERE / "into_ram.py").read_text())
 
 
 def _stream(node: MeasuringNode, seed: int) -> float:

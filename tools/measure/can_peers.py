@@ -15,7 +15,7 @@ import canopen
 import isotp
 from canopen.sdo import SdoClient
 
-from measure.can_bus import Bus, Frame, Station
+from hsxctl.simulate.can_bus import Bus, Frame, Station
 
 _NODE = 5
 _REQUEST = 0x600 + _NODE

@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 _PIECE = re.compile(r"^ (\.\S+|COMMON)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S+)$")
@@ -22,21 +23,36 @@ class Sizes:
 
 def read(path: Path) -> dict[str, Sizes]:
     """The objects of a map file; a member of an archive is called `archive(member)`."""
-    text = path.read_text().split("Linker script and memory map", 1)[1]
-    # A long name stands on a line of its own.
-    text = re.sub(r"\n (\.\S+)\n +0x", r"\n \1 0x", text)
     objects: dict[str, Sizes] = {}
-    for line in text.splitlines():
-        match = _PIECE.match(line)
-        if match is None:
-            continue
-        section, size = match[1], int(match[3], 16)
-        sizes = objects.setdefault(match[4], Sizes())
+    for section, size, name in _pieces(path):
+        sizes = objects.setdefault(name, Sizes())
         if section.startswith((*_FLASH, _DATA)):
             sizes.flash += size
         if section.startswith((_DATA, *_ZEROED)):
             sizes.ram += size
     return objects
+
+
+def frozen(path: Path, folder: str) -> int:
+    """Bytes of flash of the frozen modules of a folder, by its dotted name: each function, class
+    and constant has a section that is named after its module."""
+    part = "_" + folder.replace(".", "_") + "_"
+    return sum(
+        size
+        for section, size, _ in _pieces(path)
+        if section.startswith(_FLASH) and part in section
+    )
+
+
+def _pieces(path: Path) -> Iterator[tuple[str, int, str]]:
+    """Section, bytes and object of each piece that was linked."""
+    text = path.read_text().split("Linker script and memory map", 1)[1]
+    # A long name stands on a line of its own.
+    text = re.sub(r"\n (\.\S+)\n +0x", r"\n \1 0x", text)
+    for line in text.splitlines():
+        match = _PIECE.match(line)
+        if match is not None:
+            yield match[1], int(match[3], 16), match[4]
 
 
 def pulled(objects: list[str], linked: dict[str, Sizes], library: str) -> list[str]:

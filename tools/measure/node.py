@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 TESTS = HERE.parents[1] / "host_tests"
 GOLDEN = TESTS / "golden/programs"
 
-SHIFT = 6  # an instruction is 2**SHIFT ns of the emulator's time
+SHIFT = 6  # an instruction is 2**SHIFT ns of the emulator's time where instructions are counted
 TICK_NS = 40  # of the board's counter
 STREAMED = 32768  # bytes of the image that is streamed
 MANY_STEPS = 1000  # golden programs above it are the mix
@@ -30,9 +30,12 @@ _NOP = bytes.fromhex("04110000")  # MOV R1, R1
 
 class MeasuringNode:
     """A booted node with the golden programs, the loop with locals and a large image on its card.
-    A context manager; `folder` takes the card, and the FRAM of a node that is to have one."""
+    A context manager; `folder` takes the card, and the FRAM of a node that is to have one. An
+    instruction is 2**`shift` ns."""
 
-    def __init__(self, firmware: Path, folder: Path, has_fram: bool = False) -> None:
+    def __init__(
+        self, firmware: Path, folder: Path, has_fram: bool = False, shift: int = SHIFT
+    ) -> None:
         card = folder / "measure.img"
         files = [(path.name, path.read_bytes()) for path in sorted(GOLDEN.glob("*.hxe"))]
         program = assemble(HERE / "locals_loop.mvasm")
@@ -43,7 +46,7 @@ class MeasuringNode:
         fram = folder / "measure.fram" if has_fram else None
         if fram:
             fram.unlink(missing_ok=True)
-        self._node = QemuNode(firmware, sd=card, fram=fram, icount=SHIFT)
+        self._node = QemuNode(firmware, sd=card, fram=fram, icount=shift)
         try:
             self._node.wait_console("state=over", PATIENCE)
             self._port = SerialTransport(self._node.repl, timeout=PATIENCE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`make size`: how large the core is in the firmware that ships, into build/size.json.
+"""`make size`: how large core and links are in the firmware that ships, into build/size.json.
 
 Bytes come from the linker's map, stack from the compiler's call graphs, and what a load takes of
 the heap from the running firmware. `--diff` shows the change against the run before.
@@ -15,16 +15,19 @@ from measure.call_graph import CallGraph
 RESULT = Path("build/size.json")
 FOLDER = Path("build/measure")
 CORE = ("cobs", "crc32", "float16", "frame_ring", "loader", "slcan", "task", "vm")
+WIRE = ("cobs", "frame_ring", "slcan")  # of them, those that only links need
 CRYPTO = ("native/ed25519", "native/sha512", "monocypher")
 TARGETS: record.Targets = {
     "native.text": ("<=", 12_288),
     "native.static_ram": ("<=", 256),
     "native.stream_overhead": ("<=", 1024),
+    "link.code": ("<=", 30_720),
 }
 
 
 def objects(build: Path) -> record.Figures:
-    """Bytes of flash and RAM that the linker gave the core, its binding and the package."""
+    """Bytes of flash and RAM that the linker gave the core, its binding and the package; and what
+    of both is the links': all engines and runners, of which a board needs some."""
     linked = linker_map.read(build / "firmware.map")
 
     def find(place: str) -> str:
@@ -44,8 +47,19 @@ def objects(build: Path) -> record.Figures:
     }
     for name, path in zip(CORE, core, strict=True):
         figures[f"text.{name}"] = linked[path].flash
+    for name in ("link", "transport"):
+        figures[f"link.frozen_{name}"] = linker_map.frozen(build / "firmware.map", f"hsx.{name}")
+    figures["link.text"] = sum(int(figures[f"text.{name}"]) for name in WIRE)
+    parts = ("link.frozen_link", "link.frozen_transport", "link.text")
+    figures["link.code"] = sum(int(figures[name]) for name in parts)
     figures["text.libgcc"] = sum(linked[name].flash for name in library)
     return figures
+
+
+def modules(folder: Path) -> record.Figures:
+    """Bytes of the native modules for stock MicroPython, where `make natmod` has made them."""
+    paths = sorted(folder.glob("*/hsx*.mpy"))
+    return {f"natmod.{path.parent.name}.{path.stem}": path.stat().st_size for path in paths}
 
 
 def stack(build: Path) -> tuple[record.Figures, list[list[str]]]:
@@ -86,6 +100,7 @@ def main() -> None:
     figures = objects(options.build)
     frames, rows = stack(options.build)
     figures.update(frames)
+    figures.update(modules(options.build.parent / "natmod"))
     FOLDER.mkdir(parents=True, exist_ok=True)
     with node.MeasuringNode(options.build / "firmware.elf", FOLDER) as target:
         figures["native.stream_overhead"] = node.stream_overhead(target)

@@ -16,7 +16,7 @@ from hsxctl.signed_command import signed
 from measure.node import MeasuringNode, instructions
 from measure.record import Figures
 
-PAYLOAD = 16384  # bytes
+PAYLOAD = 49152  # bytes: most of a bank
 BAUD = 921600  # the emulated wire has no rate; the host's engine counts with it
 POLLS = {921600: 921, 115200: 115}  # bytes that a rate brings in the 10 ms between two polls
 RING = 1048  # bytes of the driver's receive buffer
@@ -28,14 +28,14 @@ def count(node: MeasuringNode) -> Figures:
     """Figures of the link on a booted node with FRAM, its runtime stopped and into_ram.py run:
     from the interrupt to the staged byte, in a region of RAM. An interrupt takes one byte, as on
     hardware without a FIFO. There is a poll every 10 ms: at 921600 baud, and at 115200, where its
-    own cost is shared by fewer bytes. `insns_fram`: what a byte is dearer with this
-    board's FRAM, whose bus it works bit by bit."""
+    own cost is shared by fewer bytes."""
     node.run((Path(__file__).parent / "uart_on_node.py").read_text())
-    node.run("sink = Staged(); fram = sink.lie_over(Ram(), Ram())")
+    node.run("sink = Staged(); sink.lie_over(Ram(), Ram())")
     engine = UartMaster(lambda: 1)
     engine.begin(_header(0), bytes(PAYLOAD))
     heap = int(node.run(f"ram({engine.output(0)!r})")[0])
-    interrupt = _interrupt(node)
+    # Once in a while something else interrupts the loop.
+    interrupt = sorted(_interrupt(node) for _ in range(5))[2]
     figures: Figures = {
         "uart.insns_per_byte": round(_transfer(node, 1024, 921600, interrupt), 1),
         "uart.insns_per_byte_512": round(_transfer(node, 512, 921600, interrupt), 1),
@@ -43,9 +43,6 @@ def count(node: MeasuringNode) -> Figures:
         "uart.insns_per_interrupt": round(interrupt, 1),
         "uart.rx_ram": heap + RING,
     }
-    node.run("sink.lie_over(fram, fram)")
-    dearer = _transfer(node, 1024, 921600, interrupt) - figures["uart.insns_per_byte"]
-    figures["uart.insns_fram"] = round(dearer, 1)
     return figures
 
 

@@ -6,13 +6,12 @@ the REPL only stops the waiting for it.
 """
 
 import os
-import time
 
 from micropython import const
 
 from .. import native, ticks
 from ..errors import EBUSY, EINVAL, ENODEV, HsxError
-from . import lock
+from . import clock, lock
 from .job import Job
 
 TYPE_CHECKING = False
@@ -58,6 +57,7 @@ class Runtime:
         self._chunk = chunk
         self._timer: "TimerHandle | None" = None
         self._booted = False
+        self.by_hand = False  # nothing polls but `turn`
         self._has_set = False  # whether what runs is a set that the node keeps
         self._job: "Job | None" = None
         self._session: "Session | None" = None  # the load that the REPL asked for
@@ -71,9 +71,13 @@ class Runtime:
         self.guard: "Guard | None" = None  # put in by who has a configuration
 
     def start(self) -> None:
-        """Polls from now on by the board's timer; the boot runs in them."""
+        """Polls from now on by the board's timer; the boot runs in them. A board without one
+        tells so, and `turn` has to be called instead."""
         self._job = Job(self._guarded(self.sources.boot(self._board.hard_reset())))
         self._timer = self._board.timer(_PERIOD, self._tick)
+        if self._timer is None:
+            self.by_hand = True
+            self.events.warn("timer", HsxError(ENODEV, "boot", "no timer: call hsx.poll()"))
 
     def stop(self) -> None:
         """Ends polls and apps, these in order, as before a soft reset."""
@@ -207,7 +211,13 @@ class Runtime:
         """Gives the node all the time that the REPL does not need, until Ctrl-C. The timer goes
         on, so that the node never depends on how this loop ends."""
         while True:
-            time.sleep_ms(min(_PERIOD, lock.run(self._poll)))
+            clock.pass_ms(min(_PERIOD, lock.run(self._poll)))
+
+    def turn(self, ms: int) -> int:
+        """One poll, from the REPL or a program's own loop; returns milliseconds until the next is
+        wanted. `ms`: since the last one, for a port without a clock."""
+        clock.advance(ms)
+        return lock.run(self._poll)
 
     def _guarded(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
         """The boot, whatever happens in it: what nobody expected leaves a node that can be

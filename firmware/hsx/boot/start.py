@@ -3,14 +3,13 @@
 
 import gc
 import sys
-import time
 
 from micropython import const
 
 import hsx
 
 from .. import native
-from . import wiring
+from . import clock, wiring
 
 try:
     from micropython import kbd_intr
@@ -62,5 +61,8 @@ def run(board: "Board") -> None:
     finally:
         kbd_intr(3)
     while not runtime.booted():
-        time.sleep_ms(1)
+        if runtime.by_hand:
+            runtime.turn(1)
+        else:
+            clock.pass_ms(1)
     native.settle()

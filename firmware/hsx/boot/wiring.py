@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The one place where objects meet: a board becomes a Runtime."""
 
-import time
-
 from micropython import const
 
-from .. import native, ticks
-from ..console import Console
+from .. import native
 from ..node.node import Node
 from ..node.occupancy import Occupancy
 from ..service.app_text import AppText
@@ -14,6 +11,7 @@ from ..service.events import Events
 from ..service.loads import Loads
 from ..service.policy import Policy
 from ..transport.sdcard import SdCard
+from .clock import now
 from .config import Config
 from .guard import Guard
 from .links import Links
@@ -30,12 +28,6 @@ _LOG = const(2176)  # bytes of the event log: 64 events of 34 bytes
 _CHUNK = const(512)  # bytes: one sector of a card
 
 
-def now() -> int:
-    """The node's clock: milliseconds of the port as ticks."""
-    # The stubs hide that it is an int.
-    return ticks.wrap(time.ticks_ms())  # type: ignore[arg-type]
-
-
 def build(board: "Board", minimal: bool = False) -> "Runtime":
     """Everything a node needs, made once, at boot; nothing runs yet. `minimal`: with transports
     only, for a board on which the rest could not be made.
@@ -43,11 +35,17 @@ def build(board: "Board", minimal: bool = False) -> "Runtime":
     The pool comes first, while the heap is one piece."""
     pool = bytearray(board.POOL)
     chunk = memoryview(bytearray(_CHUNK))
-    console = Console(board.console(), ("provisioning.aborted", "stdout"))
-    events = Events(now, _LOG, console.event)
+    stream = board.console()
+    told = said = None
+    if stream is not None:
+        from ..console import Console
+
+        console = Console(stream, ("provisioning.aborted", "stdout"))
+        told, said = console.event, console.text
+    events = Events(now, _LOG, told)
     config = Config()
     has_flash = not minimal and _configured(board, config, events)
-    text = AppText(events, now, console.text).text
+    text = AppText(events, now, said).text
     node = Node(native.VM(pool, _TASKS), now, stdout=text, emit=events.emit)
     service = _service(board, node, events, chunk, config, minimal)
     guard = Guard(board, config, now)

@@ -2,7 +2,7 @@
 """Writes images. For hosts only, not frozen.
 
 Byte for byte what the reference's linker writes for the same input (spec/hxe_v2.md sections 1,
-6, 7 and 12), and sections of our own (docs/hxe_sections.md). Nothing is validated beyond what
+6, 7 and 12), and sections of our own (docs/hxe_format.md). Nothing is validated beyond what
 has no encoding: `verify` is the judge, and tests need broken images too. All raise ValueError for
 input that cannot be written.
 """

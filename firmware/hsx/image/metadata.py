@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Values, commands, mailboxes and info as records, their binary form and its strings.
 
-Layouts: spec/hxe_v2.md sections 6.2, 7.1 and 7.2, docs/hxe_sections.md for `info`. Records hold
+Layouts: spec/hxe_v2.md sections 6.2, 7.1 and 7.2, docs/hxe_format.md for `info`. Records hold
 what the image says, bit for bit; what a node makes of it (a persist key switching PERSIST on, say)
 is the registries' business. All raise EBADMSG with `offset` = where in the file the offending
 entry is.

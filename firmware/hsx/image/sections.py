@@ -15,7 +15,7 @@ from micropython import const
 
 from .. import errors
 from ..errors import HsxError, bad_image
-from . import metadata, metadata_json, signature
+from . import metadata, signature
 from .header import Header
 
 _ENTRY_SIZE = const(16)
@@ -186,6 +186,8 @@ class MetadataReader:
                 code_len = self._header.code_len
                 metadata.read_commands(section, count, code_len, commands, found.commands)
             elif kind == _MAILBOX:
+                from . import metadata_json  # here, as few images have it
+
                 metadata_json.read_mailboxes(section, count, mailboxes, found.mailboxes)
             elif kind == _SIGNATURE:
                 found.signature = self._signature(section, count)

@@ -2,7 +2,7 @@
 """What an image's signature covers, in which order, and whether it is right.
 
 Signed is CONTEXT and the SHA-256 of the image, with the CRC field as zero and the payload of the
-signature section left out (docs/hxe_sections.md): so all of the header, its name and the section
+signature section left out (docs/hxe_format.md): so all of the header, its name and the section
 table are covered, and the hash can be taken while the image streams by.
 """
 

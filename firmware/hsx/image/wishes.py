@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What an image, or the manifest that lists it, wishes of the node that runs it (P-70).
 
-An image says it in its `manifest` section (docs/hxe_sections.md), a card's manifest beside the
+An image says it in its `manifest` section (docs/hxe_format.md), a card's manifest beside the
 image's file; the card's word goes first, key by key.
 
 | key | value |

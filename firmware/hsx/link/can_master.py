@@ -25,12 +25,15 @@ _CODES = ((1, 0), (5, 1), (10, 2), (20, 3), (126, 4))  # up to so many nodes: sl
 _JOIN_TRIES = 4  # then the transfer starts without that node
 _TRIES = 7
 _LONGEST = 5  # time-outs double up to this power of two
-_VERIFYING = 50  # ms between polls
+_VERIFYING = 50  # ms to the first poll of a node that verifies, or 40 for each node of the fleet
+_VERIFYING_EACH = 40
+_VERIFYING_MOST = 2000
 _EVERY = 1000  # ms between BEGINs, and between JOINs of nodes that do not answer
 _STUCK = 5000  # ms in which no frame leaves the controller
 _IDLE_ENDS = 20  # without progress
 _NEVER = 1 << 27  # ms
 _BITS = 135  # of a frame of 8 bytes, at most
+_BURST = 4  # frames at once, where a node's pace is kept: more might not fit its ring
 
 
 class Peer:
@@ -49,6 +52,7 @@ class Peer:
         self.tries = 0  # polls without an answer
         self.idle = 0  # answers without progress
         self.asked = 0  # frames
+        self.pause = 0  # ms to the next poll while it verifies
 
 
 class CanMaster:
@@ -124,6 +128,7 @@ class CanMaster:
         self._is_free = share >= 1
         self._budget = 0.0  # bits that may go out
         self._filled = now
+        self._burst = QUEUE  # frames
 
     # ---- driven from outside ----
 
@@ -259,7 +264,7 @@ class CanMaster:
         if self._is_free:
             return True
         more = diff(self._now, self._filled) * self._rate
-        self._budget = min(self._budget + more, QUEUE * float(_BITS))
+        self._budget = min(self._budget + more, self._burst * float(_BITS))
         self._filled = self._now
         return self._budget > 0
 
@@ -331,7 +336,10 @@ class CanMaster:
         elif state == can.FAIL:
             self._close(peer, data[3] or errors.EIO)
         elif state == can.VERIFYING:
-            peer.due = add(self._now, _VERIFYING)
+            # DONE comes unasked: polls are for one that was lost, and take little of the bus.
+            first = max(_VERIFYING, _VERIFYING_EACH * len(self.peers))
+            peer.pause = min(_VERIFYING_MOST, max(first, peer.pause * 2))
+            peer.due = add(self._now, peer.pause)
         elif state == can.NOBEGIN or missing == can.NO_HEADER:
             peer.joined = False
             if state == can.NOBEGIN:
@@ -349,6 +357,7 @@ class CanMaster:
             if state == can.READY and pace:
                 self._rate = min(self._rate, pace * 64 * _BITS / 1000)
                 self._is_free = False
+                self._burst = _BURST
 
     def _on_nack(self, peer: Peer, data: "memoryview | bytes") -> None:
         for number, frames in can.wanted(data):

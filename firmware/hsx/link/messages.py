@@ -96,6 +96,7 @@ TABLE = (
             "staged",
             "total",
             "ready",
+            "digest",
         ),
         (),
     ),
@@ -123,7 +124,7 @@ TABLE = (
         ),
     ),
     ("slots", ("from",), (), ("bank", "active", "state", "digest", "images")),
-    ("images", ("from", "bank"), (), ("name", "version", "length")),
+    ("images", ("from", "bank"), (), ("name", "version", "length", "sha256")),
     (
         "values",
         ("from",),

@@ -159,7 +159,7 @@ class UartMaster:
         )
         self._begin = _frame(head + len(data).to_bytes(3, "little") + header, True)
         self.outcome = ""
-        self.errno = self.placed = self.repeats = self.restarts = self._tries = 0
+        self.errno = self.placed = self.repeats = self.restarts = self._tries = self.chunk = 0
         self._best = self._since = -1
         self._open()
 

@@ -21,9 +21,9 @@ _LONGEST = const(56)  # bytes of an event's text
 
 
 class AppText:
-    """`sink` is the console's."""
+    """`sink` is the console's; None: there is none."""
 
-    def __init__(self, events: "Events", clock: "Clock", sink: "TextSink") -> None:
+    def __init__(self, events: "Events", clock: "Clock", sink: "TextSink | None") -> None:
         self._events = events
         self._clock = clock
         self._sink = sink
@@ -33,7 +33,8 @@ class AppText:
 
     def text(self, task: "Task", view: "memoryview", stream: int) -> None:
         """Takes text as `contracts.TextSink`."""
-        self._sink(task, view, stream)
+        if self._sink is not None:
+            self._sink(task, view, stream)
         size = len(view)
         events = self._events
         if not size or not events.has_listeners(_LISTENS):

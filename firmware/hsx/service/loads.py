@@ -8,7 +8,7 @@ one that nobody steps ends by itself. Several may be on their way at once, each 
 from micropython import const
 
 from .. import ticks
-from ..errors import EBUSY, ENODEV, ENOTSUP, ESRCH, HsxError
+from ..errors import EBUSY, ENODEV, ENOENT, ENOTSUP, ESRCH, HsxError
 from ..node import tasks as t
 from .session import Session
 
@@ -163,11 +163,21 @@ class Loads:
         self._reset_at = ticks.add(self.clock(), _FAREWELL)
         self._into_safe = safe
 
+    def cancel(self) -> None:
+        """Ends the transfer that is on its way, whichever link it comes by. ENOENT: none is."""
+        if self.transfer is None:
+            raise HsxError(ENOENT, "begin", "no transfer is on its way")
+        self.transfer.abort()
+
     def keeper(self) -> "Any":
         """The Provisioning that this is. ENODEV on a board without a store."""
         if not self.KEEPS_SETS:
             raise HsxError(ENODEV, "begin", "the board has no store")
         return self
+
+    def probe(self) -> int:
+        """As Store.probe; 0 on a board without a store."""
+        return 0
 
     def free(self, app: str) -> None:
         """Ends the tasks of an app, so that another image of it can take their place. EBUSY

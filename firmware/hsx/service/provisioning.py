@@ -221,6 +221,10 @@ class Provisioning(Loads):
         except OSError as error:
             self.events.warn("FRAM", error)
 
+    def probe(self) -> int:
+        """As Store.probe."""
+        return self._store.probe()
+
     # ---- staging ------------------------------------------------------------------------------
 
     def stage(self, images: "list[Image]", only: bool = False) -> "Staging":
@@ -272,6 +276,14 @@ class Provisioning(Loads):
         if staging.live:
             staging.abort()
             self._tell("provisioning.aborted", "ABORTING", bytes_written=staging.done)
+
+    def cancel(self) -> None:
+        """As Loads.cancel; without a transfer the staged set is given up."""
+        staging = self._staging
+        if self.transfer is None and staging is not None and staging.live:
+            self.give_up(staging)
+        else:
+            Loads.cancel(self)
 
     def end_staging(self, staging: "Staging") -> "Iterator[None]":
         """Reads the staged set back; then it may be activated. EBADMSG if it is not what was
@@ -428,13 +440,14 @@ class Provisioning(Loads):
 
     def status(self) -> "dict[str, Any]":
         """Store.status(), and `staged`: bytes in place of the set on its way, `total`: of all,
-        `ready`: it is whole and may be activated."""
+        `ready`: it is whole and may be activated, `digest`: its own, b"" without one."""
         found = self.store.status()
         staging = self._staging
         live = staging is not None and staging.live
         found["staged"] = staging.done if staging is not None and live else 0
         found["total"] = staging.total if staging is not None and live else 0
         found["ready"] = staging is not None and live and staging.verified
+        found["digest"] = staging.digest if staging is not None and live else b""
         return found
 
     def slots(self) -> "list[dict[str, Any]]":

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 _ID = const(8)  # bytes: what a counter record calls its key by (store.counters)
 _DIGEST = const(16)  # bytes of a set's
-_NONE = const(0xFF)  # no such action
 # The least role, by action.
-_NEEDS = bytes((FACTORY, ADMIN, ADMIN, ADMIN, ADMIN, ADMIN, USER, USER, ADMIN, _NONE, ADMIN))
+_NEEDS = bytes((FACTORY, ADMIN, ADMIN, ADMIN, ADMIN, ADMIN, USER, USER, ADMIN, ADMIN, ADMIN))
 
 
 class SignedCommands:
-    """For the node of `loads`."""
+    """For the node of `loads`. `local`: whoever asks is trusted and need not sign (the REPL)."""
 
-    def __init__(self, loads: "Loads") -> None:
+    def __init__(self, loads: "Loads", local: bool = False) -> None:
         self._loads = loads
+        self._local = local
 
     def judge(self, command: "bytes | memoryview") -> int:
         """The role of whoever asks; nothing has happened yet. Raises as the module says."""
         known = len(command) == c.SIZE and 0 < command[4] < len(_NEEDS)
-        if not known or _NEEDS[command[4]] == _NONE or command[6] or command[7]:
+        if not known or command[6] or command[7]:
             raise HsxError(EBADMSG, "begin", "command is malformed")
         policy = self._loads.policy
         if struct.unpack_from("<I", command, 0)[0] != policy.network:
@@ -45,7 +45,7 @@ class SignedCommands:
             raise HsxError(EACCES, "begin", "command is for another node")
         key_id = bytes(command[c.AT_KEY : c.AT_KEY + c.KEY_ID])
         if key_id == bytes(c.KEY_ID):
-            if policy.commands != OFF:
+            if policy.commands != OFF and not self._local:
                 raise HsxError(EACCES, "begin", "command is not signed")
             return FACTORY
         key, role = policy.trusted(key_id)
@@ -103,6 +103,8 @@ class SignedCommands:
             loads.node.kill(pid)
         elif action == c.RESET:
             loads.reset_later(bool(pid))
+        elif action == c.ABORT:
+            loads.cancel()
         else:
             keeper = loads.keeper()
             if action == c.CONFIRM:

@@ -49,7 +49,12 @@ class Transfer:
 
     def write(self, offset: int, data: "memoryview") -> int:
         """0; -errno: the transfer is over, and of an image nothing is left."""
-        return self._tried(self._write, offset, data)
+        before = self._loads.events.seq
+        try:
+            self._write(offset, data)
+        except (OSError, MemoryError) as error:
+            return self._refused(error, before)
+        return 0
 
     def holds(self, offset: int, size: int) -> bool:
         """Whether these bytes are in place, or will be: carried over from the set that runs."""
@@ -75,15 +80,19 @@ class Transfer:
     # ---- inside -------------------------------------------------------------------------------
 
     def _tried(self, call: "Callable[..., int]", *args: "Any") -> int:
-        events = self._loads.events
-        before = events.seq
+        before = self._loads.events.seq
         try:
             return call(*args)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
+            return self._refused(error, before)
+
+    def _refused(self, error: "OSError | MemoryError", before: int) -> int:
+        """Tells what was not told since event `before`, and gives up; the -errno."""
+        if isinstance(error, OSError):
             refusal = error
-        except MemoryError:
+        else:
             refusal = HsxError(ENOSPC, "write", "the node's heap is full")
-        told = [event for event in events.since(before) if event[2] == _ERROR]
+        told = [event for event in self._loads.events.since(before) if event[2] == _ERROR]
         if not told:  # sessions and the keeper of the set tell their own
             data = {"phase": "FAILED", "source": self._source, "code": name(refusal.errno)}
             data["where"] = getattr(refusal, "where", "write")
@@ -132,7 +141,7 @@ class Transfer:
         self.digest = command[c.AT_OBJECT : c.AT_OBJECT + _DIGEST]
         return self.digest == self._loads.keeper().active_digest()
 
-    def _write(self, offset: int, data: "memoryview") -> int:
+    def _write(self, offset: int, data: "memoryview") -> None:
         if self._staging is not None:
             self._staging.put(offset, data)
             self._loads.keeper().progress(self._staging)
@@ -140,7 +149,6 @@ class Transfer:
             self._session.write(data, offset)
         elif not self._over:
             raise HsxError(EBUSY, "write", "no transfer is on its way")
-        return 0
 
     def _end(self) -> int:
         if self._staging is not None:
@@ -153,6 +161,8 @@ class Transfer:
         return 0
 
     def _step(self) -> int:
+        if self._staging is None and self._session is None and not self._over:
+            raise HsxError(EBUSY, "end", "no transfer is on its way")
         if self._steps is not None and self._staging is not None:
             try:
                 next(self._steps)

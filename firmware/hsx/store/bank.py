@@ -319,9 +319,11 @@ class BankWriter:
 
 
 def write_differing(region: "Region", at: int, data: memoryview, chunk: memoryview) -> None:
-    """Writes the bytes of `data` that differ from what is at `at`, compared through `chunk`."""
-    done = 0
-    while done < len(data):
-        count = min(len(chunk), len(data) - done)
-        write_changed(region, at + done, data[done:], chunk, count)
-        done += count
+    """Writes the bytes of `data` that differ from what is at `at`, compared through the end of
+    `chunk`: so data of half its size may lie at its start."""
+    count = len(chunk)
+    while len(data) > count:
+        write_changed(region, at, data[:count], chunk)
+        data = data[count:]
+        at += count
+    write_changed(region, at, data, chunk[count - len(data) :])

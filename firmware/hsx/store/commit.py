@@ -77,9 +77,9 @@ def after(operation: int, before: int) -> int:
 
 
 class Commit:
-    """Decides and writes. `banks`: the regions of A and B; `chunk`: a buffer, one half of which is
-    read into while the other is compared; `attempts`: hard resets that a trial may see;
-    `progress`: bytes staged between two staging records."""
+    """Decides and writes. `banks`: the regions of A and B; `chunk`: a buffer; images are read
+    into its first half, and what is written is compared through its end; `attempts`: hard resets
+    that a trial may see; `progress`: bytes staged between two staging records."""
 
     def __init__(
         self,
@@ -95,9 +95,8 @@ class Commit:
         self._banks = banks
         self._record = record
         self._values = values
-        half = len(chunk) // 2
-        self._chunk = chunk[:half]
-        self._compare = chunk[half:]
+        self._chunk = chunk[: len(chunk) // 2]
+        self._compare = chunk
         self._attempts = attempts
         self._progress = progress
         self._readers = [BankReader(bank, self._chunk) for bank in banks]

@@ -29,6 +29,7 @@ class FramI2c(Region):
         self._device_size = device_size
         self._transfer = transfer
         self._at = bytearray(2)  # memory address of the transfer under way
+        self._address = (self._at,)
         self._vector = [self._at, self._at]  # address, payload
 
     def _span(self, addr: int, left: int) -> int:
@@ -44,7 +45,7 @@ class FramI2c(Region):
         while done < len(buf):
             count = self._span(addr + done, len(buf) - done)
             device = self._addresses[(addr + done) // self._device_size]
-            self._send(device, (self._at,), 2)
+            self._send(device, self._address, 2)
             try:
                 self._bus.readfrom_into(device, buf[done : done + count])  # type: ignore[attr-defined]
             except OSError as error:

@@ -59,22 +59,20 @@ class SubRegion(Region):
         self._parent.write(self._base + addr, buf)
 
 
-def write_changed(
-    region: Region, addr: int, data: memoryview, old: memoryview, count: int
-) -> bool:
-    """Makes `count` bytes at `addr` equal to the start of `data` by writing only from the first to
-    the last byte that differs on the medium (R7). `old`: at least `count` bytes to read into.
-    Whether anything was written."""
-    old = old[:count]
-    data = data[:count]
+def write_changed(region: Region, addr: int, data: memoryview, old: memoryview) -> bool:
+    """Makes what is at `addr` equal to `data` by writing only from the first to the last byte that
+    differs on the medium (R7). `old`: as many bytes, to read into. Whether anything was written.
+
+    On the target a call with more on its stack than this one takes it from the heap."""
     region.readinto(addr, old)
     if old == data:
         return False
     first = 0
     while old[first] == data[first]:
         first += 1
-    last = count
+    last = len(data)
     while old[last - 1] == data[last - 1]:
         last -= 1
-    region.write(addr + first, data[first:last])
+    data = data[first:last]
+    region.write(addr + first, data)
     return True

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .layout import Layout
     from .region import Region
 
-CHUNK = const(512)  # bytes: half to read into, half to compare with
+CHUNK = const(512)  # bytes: a block of a link is compared whole
 CONFIRMATION = "erase everything"
 
 BANK_NAMES = ("none", "A", "B")
@@ -75,6 +75,14 @@ class Store:
     def valid(self) -> bool:
         """Whether there is a store: opened, with a superblock."""
         return self.superblocks.valid
+
+    def probe(self) -> int:
+        """Reads a block of a bank, for who wants to know how long that takes; its bytes, 0 where
+        there are no banks. The medium's errors."""
+        if not self.layout.bank_base:
+            return 0
+        self._banks[0].readinto(0, self._chunk)
+        return len(self._chunk)
 
     def open(self) -> bool:
         """Opens and repairs (R4, C1); False if there is no valid superblock: then nothing is
@@ -199,7 +207,9 @@ class Store:
         found = []
         for index in range(reader.count):
             image = reader.image(index)
-            found.append({"name": image.name, "version": image.version, "length": image.length})
+            facts = {"name": image.name, "version": image.version, "length": image.length}
+            facts["sha256"] = image.sha256
+            found.append(facts)
         return found
 
     def _tell_damage(self) -> None:

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
 // Module `hsxvm` for MicroPython: classes VM and FrameRing, the frames of a serial line, SLCAN lines
-// and, where HSX_ED25519 is set, ed25519_verify, as hsxvm.pyi describes them. Converts arguments and
-// results, raises, and keeps memory where the collector sees it; nothing else.
+// and, where HSX_ED25519 is set, ed25519_verify of signatures.c, as hsxvm.pyi describes them. Converts
+// arguments and results, raises, and keeps memory where the collector sees it; nothing else.
+//
+// One source for firmware and for .mpy files. What is constant in firmware and must be made at
+// import in a .mpy file, names, tables and types, is defined by the macros of binding.h: there is
+// one in the folder `builtin` and one in `natmod`, and the build chooses.
 
 #include <string.h>
 
-#include "py/binary.h"
-#include "py/obj.h"
-#include "py/objarray.h"
-#include "py/runtime.h"
+#include "binding.h"
 
 #include "cobs.h"
 #include "frame_ring.h"
 #include "hsxvm.h"
 #include "slcan.h"
-#if HSX_ED25519
-#include "ed25519.h"
-#endif
 
 typedef struct {
     mp_obj_base_t base;
@@ -57,8 +55,8 @@ static mp_obj_t hsxvm_make_new(
     const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *all_args
 ) {
     enum { ARG_pool, ARG_tasks, ARG_flat };
-    static const mp_arg_t allowed[] = {
-        {MP_QSTR_pool, MP_ARG_REQUIRED | MP_ARG_OBJ, {.u_rom_obj = MP_ROM_NONE}},
+    NAMES_CONST mp_arg_t allowed[] = {
+        {MP_QSTR_pool, MP_ARG_REQUIRED | MP_ARG_OBJ, {0}},
         {MP_QSTR_tasks, MP_ARG_INT, {.u_int = 8}},
         {MP_QSTR_flat, MP_ARG_BOOL, {.u_bool = false}},
     };
@@ -106,7 +104,7 @@ static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_load_heap_obj, hsxvm_load_heap);
 
 // The last argument of load_end() and load(), by position or by name.
 static uint32_t stack_arg(size_t n_args, const mp_obj_t *args, mp_map_t *kw_args) {
-    static const mp_arg_t allowed[] = {
+    NAMES_CONST mp_arg_t allowed[] = {
         {MP_QSTR_stack, MP_ARG_OBJ, {.u_rom_obj = MP_ROM_INT(0)}},
     };
     mp_arg_val_t stack[1];
@@ -211,31 +209,25 @@ static mp_obj_t hsxvm_free(mp_obj_t self) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hsxvm_free_obj, hsxvm_free);
 
-static const mp_rom_map_elem_t hsxvm_locals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR_load_begin), MP_ROM_PTR(&hsxvm_load_begin_obj)},
-    {MP_ROM_QSTR(MP_QSTR_load_write), MP_ROM_PTR(&hsxvm_load_write_obj)},
-    {MP_ROM_QSTR(MP_QSTR_load_heap), MP_ROM_PTR(&hsxvm_load_heap_obj)},
-    {MP_ROM_QSTR(MP_QSTR_load_end), MP_ROM_PTR(&hsxvm_load_end_obj)},
-    {MP_ROM_QSTR(MP_QSTR_load_abort), MP_ROM_PTR(&hsxvm_load_abort_obj)},
-    {MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&hsxvm_load_obj)},
-    {MP_ROM_QSTR(MP_QSTR_error), MP_ROM_PTR(&hsxvm_error_obj)},
-    {MP_ROM_QSTR(MP_QSTR_unload), MP_ROM_PTR(&hsxvm_unload_obj)},
-    {MP_ROM_QSTR(MP_QSTR_pids), MP_ROM_PTR(&hsxvm_pids_obj)},
-    {MP_ROM_QSTR(MP_QSTR_state), MP_ROM_PTR(&hsxvm_state_obj)},
-    {MP_ROM_QSTR(MP_QSTR_clock), MP_ROM_PTR(&hsxvm_clock_obj)},
-    {MP_ROM_QSTR(MP_QSTR_get), MP_ROM_PTR(&hsxvm_get_obj)},
-    {MP_ROM_QSTR(MP_QSTR_set), MP_ROM_PTR(&hsxvm_set_obj)},
-    {MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&hsxvm_read_obj)},
-    {MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&hsxvm_write_obj)},
-    {MP_ROM_QSTR(MP_QSTR_free), MP_ROM_PTR(&hsxvm_free_obj)},
-};
-static MP_DEFINE_CONST_DICT(hsxvm_locals, hsxvm_locals_table);
+#define VM_METHODS(OBJECT) \
+    OBJECT(MP_QSTR_load_begin, hsxvm_load_begin_obj) \
+    OBJECT(MP_QSTR_load_write, hsxvm_load_write_obj) \
+    OBJECT(MP_QSTR_load_heap, hsxvm_load_heap_obj) \
+    OBJECT(MP_QSTR_load_end, hsxvm_load_end_obj) \
+    OBJECT(MP_QSTR_load_abort, hsxvm_load_abort_obj) \
+    OBJECT(MP_QSTR_load, hsxvm_load_obj) \
+    OBJECT(MP_QSTR_error, hsxvm_error_obj) \
+    OBJECT(MP_QSTR_unload, hsxvm_unload_obj) \
+    OBJECT(MP_QSTR_pids, hsxvm_pids_obj) \
+    OBJECT(MP_QSTR_state, hsxvm_state_obj) \
+    OBJECT(MP_QSTR_clock, hsxvm_clock_obj) \
+    OBJECT(MP_QSTR_get, hsxvm_get_obj) \
+    OBJECT(MP_QSTR_set, hsxvm_set_obj) \
+    OBJECT(MP_QSTR_read, hsxvm_read_obj) \
+    OBJECT(MP_QSTR_write, hsxvm_write_obj) \
+    OBJECT(MP_QSTR_free, hsxvm_free_obj)
 
-static MP_DEFINE_CONST_OBJ_TYPE(
-    hsxvm_type, MP_QSTR_VM, MP_TYPE_FLAG_NONE,
-    make_new, hsxvm_make_new,
-    locals_dict, &hsxvm_locals
-);
+DEFINE_TYPE(hsxvm_type, MP_QSTR_VM, hsxvm_make_new, VM_METHODS)
 
 typedef struct {
     mp_obj_base_t base;
@@ -255,8 +247,8 @@ static mp_obj_t ring_make_new(
     }
     ring_obj_t *self = mp_obj_malloc(ring_obj_t, type);
     self->place = place;
-    self->view = MP_OBJ_TO_PTR(
-        mp_obj_new_memoryview(BYTEARRAY_TYPECODE, 8, m_new(uint8_t, 8)));
+    mp_obj_t data = mp_obj_new_bytearray_by_ref(8, m_new(uint8_t, 8));
+    self->view = MP_OBJ_TO_PTR(mp_call_function_n_kw(MEMORYVIEW, 1, 0, &data));
     uint8_t *cells = m_new(uint8_t, (frames + 1) * HSX_RING_CELL);
     hsx_ring_init(&self->ring, cells, frames);
     return MP_OBJ_FROM_PTR(self);
@@ -269,7 +261,7 @@ static mp_obj_t ring_put(mp_obj_t self_in, mp_obj_t frame) {
     }
     size_t len;
     mp_obj_t *items;
-    mp_obj_list_get(frame, &len, &items);
+    mp_obj_get_array(frame, &len, &items);
     if (len < 3 || len <= self->place) {
         mp_raise_OSError(-HSX_EINVAL);
     }
@@ -305,18 +297,12 @@ static mp_obj_t ring_lost(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(ring_lost_obj, ring_lost);
 
-static const mp_rom_map_elem_t ring_locals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR_put), MP_ROM_PTR(&ring_put_obj)},
-    {MP_ROM_QSTR(MP_QSTR_drain), MP_ROM_PTR(&ring_drain_obj)},
-    {MP_ROM_QSTR(MP_QSTR_lost), MP_ROM_PTR(&ring_lost_obj)},
-};
-static MP_DEFINE_CONST_DICT(ring_locals, ring_locals_table);
+#define RING_METHODS(OBJECT) \
+    OBJECT(MP_QSTR_put, ring_put_obj) \
+    OBJECT(MP_QSTR_drain, ring_drain_obj) \
+    OBJECT(MP_QSTR_lost, ring_lost_obj)
 
-static MP_DEFINE_CONST_OBJ_TYPE(
-    ring_type, MP_QSTR_FrameRing, MP_TYPE_FLAG_NONE,
-    make_new, ring_make_new,
-    locals_dict, &ring_locals
-);
+DEFINE_TYPE(ring_type, MP_QSTR_FrameRing, ring_make_new, RING_METHODS)
 
 static mp_obj_t hsxvm_place(mp_obj_t buf, mp_obj_t at_in, mp_obj_t data_in) {
     mp_buffer_info_t into = bytes_of(buf, MP_BUFFER_WRITE);
@@ -380,61 +366,48 @@ static mp_obj_t hsxvm_cobs_decode(size_t n_args, const mp_obj_t *args) {
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hsxvm_cobs_decode_obj, 5, 5, hsxvm_cobs_decode);
 
 #if HSX_ED25519
-static mp_obj_t hsxvm_ed25519_verify(mp_obj_t public_key, mp_obj_t message, mp_obj_t signature) {
-    mp_buffer_info_t key = bytes_of(public_key, MP_BUFFER_READ);
-    mp_buffer_info_t text = bytes_of(message, MP_BUFFER_READ);
-    mp_buffer_info_t mark = bytes_of(signature, MP_BUFFER_READ);
-    return mp_obj_new_bool(
-        hsx_ed25519_verify(key.buf, key.len, text.buf, text.len, mark.buf, mark.len));
-}
-static MP_DEFINE_CONST_FUN_OBJ_3(hsxvm_ed25519_verify_obj, hsxvm_ed25519_verify);
+extern const mp_obj_fun_builtin_fixed_t hsx_ed25519_verify_obj;  // of signatures.c
+#define SIGNATURES(OBJECT) OBJECT(MP_QSTR_ed25519_verify, hsx_ed25519_verify_obj)
+#else
+#define SIGNATURES(OBJECT)
 #endif
 
-static const mp_rom_map_elem_t hsxvm_globals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hsxvm)},
-    {MP_ROM_QSTR(MP_QSTR_VM), MP_ROM_PTR(&hsxvm_type)},
-    {MP_ROM_QSTR(MP_QSTR_FrameRing), MP_ROM_PTR(&ring_type)},
-    {MP_ROM_QSTR(MP_QSTR_place), MP_ROM_PTR(&hsxvm_place_obj)},
-    {MP_ROM_QSTR(MP_QSTR_slcan_parse), MP_ROM_PTR(&hsxvm_slcan_parse_obj)},
-    {MP_ROM_QSTR(MP_QSTR_slcan_format), MP_ROM_PTR(&hsxvm_slcan_format_obj)},
-    {MP_ROM_QSTR(MP_QSTR_cobs_encode), MP_ROM_PTR(&hsxvm_cobs_encode_obj)},
-    {MP_ROM_QSTR(MP_QSTR_cobs_decode), MP_ROM_PTR(&hsxvm_cobs_decode_obj)},
-    #if HSX_ED25519
-    {MP_ROM_QSTR(MP_QSTR_ed25519_verify), MP_ROM_PTR(&hsxvm_ed25519_verify_obj)},
-    #endif
-    {MP_ROM_QSTR(MP_QSTR_OK), MP_ROM_INT(HSX_STOP_OK)},
-    {MP_ROM_QSTR(MP_QSTR_SVC), MP_ROM_INT(HSX_STOP_SVC)},
-    {MP_ROM_QSTR(MP_QSTR_BRK), MP_ROM_INT(HSX_STOP_BRK)},
-    {MP_ROM_QSTR(MP_QSTR_FAULT), MP_ROM_INT(HSX_STOP_FAULT)},
-    {MP_ROM_QSTR(MP_QSTR_EXIT), MP_ROM_INT(HSX_STOP_EXIT)},
-    {MP_ROM_QSTR(MP_QSTR_RETURNED), MP_ROM_INT(HSX_STOP_RETURNED)},
-    {MP_ROM_QSTR(MP_QSTR_SLEEP), MP_ROM_INT(HSX_STOP_SLEEP)},
-    {MP_ROM_QSTR(MP_QSTR_FAULT_STACK_UNDERFLOW), MP_ROM_INT(HSX_FAULT_STACK_UNDERFLOW)},
-    {MP_ROM_QSTR(MP_QSTR_FAULT_STACK_OVERFLOW), MP_ROM_INT(HSX_FAULT_STACK_OVERFLOW)},
-    {MP_ROM_QSTR(MP_QSTR_FAULT_MEM), MP_ROM_INT(HSX_FAULT_MEM)},
-    {MP_ROM_QSTR(MP_QSTR_FAULT_DIV_ZERO), MP_ROM_INT(HSX_FAULT_DIV_ZERO)},
-    {MP_ROM_QSTR(MP_QSTR_FAULT_ILLEGAL), MP_ROM_INT(HSX_FAULT_ILLEGAL)},
-    {MP_ROM_QSTR(MP_QSTR_FAULT_PC_RANGE), MP_ROM_INT(HSX_FAULT_PC_RANGE)},
-    {MP_ROM_QSTR(MP_QSTR_LOADING), MP_ROM_INT(HSX_LOADING)},
-    {MP_ROM_QSTR(MP_QSTR_FAILED), MP_ROM_INT(HSX_FAILED)},
-    {MP_ROM_QSTR(MP_QSTR_READY), MP_ROM_INT(HSX_READY)},
-    {MP_ROM_QSTR(MP_QSTR_PARKED), MP_ROM_INT(HSX_PARKED)},
-    {MP_ROM_QSTR(MP_QSTR_PC), MP_ROM_INT(HSX_PC)},
-    {MP_ROM_QSTR(MP_QSTR_SP), MP_ROM_INT(HSX_SP)},
-    {MP_ROM_QSTR(MP_QSTR_PSW), MP_ROM_INT(HSX_PSW)},
-    {MP_ROM_QSTR(MP_QSTR_DEPTH), MP_ROM_INT(HSX_DEPTH)},
-    {MP_ROM_QSTR(MP_QSTR_STEPS), MP_ROM_INT(HSX_STEPS)},
-    {MP_ROM_QSTR(MP_QSTR_STACK_LIMIT), MP_ROM_INT(HSX_STACK_LIMIT)},
-    {MP_ROM_QSTR(MP_QSTR_CODE_LEN), MP_ROM_INT(HSX_CODE_LEN)},
-    {MP_ROM_QSTR(MP_QSTR_RO_LEN), MP_ROM_INT(HSX_RO_LEN)},
-    {MP_ROM_QSTR(MP_QSTR_ARENA), MP_ROM_INT(HSX_ARENA)},
-    {MP_ROM_QSTR(MP_QSTR_LAST_PC), MP_ROM_INT(HSX_LAST_PC)},
-    {MP_ROM_QSTR(MP_QSTR_LAST_WORD), MP_ROM_INT(HSX_LAST_WORD)},
-};
-static MP_DEFINE_CONST_DICT(hsxvm_globals, hsxvm_globals_table);
+#define MODULE_CONTENT(TYPE, OBJECT, NUMBER) \
+    TYPE(MP_QSTR_VM, hsxvm_type) \
+    TYPE(MP_QSTR_FrameRing, ring_type) \
+    OBJECT(MP_QSTR_place, hsxvm_place_obj) \
+    OBJECT(MP_QSTR_slcan_parse, hsxvm_slcan_parse_obj) \
+    OBJECT(MP_QSTR_slcan_format, hsxvm_slcan_format_obj) \
+    OBJECT(MP_QSTR_cobs_encode, hsxvm_cobs_encode_obj) \
+    OBJECT(MP_QSTR_cobs_decode, hsxvm_cobs_decode_obj) \
+    SIGNATURES(OBJECT) \
+    NUMBER(MP_QSTR_OK, HSX_STOP_OK) \
+    NUMBER(MP_QSTR_SVC, HSX_STOP_SVC) \
+    NUMBER(MP_QSTR_BRK, HSX_STOP_BRK) \
+    NUMBER(MP_QSTR_FAULT, HSX_STOP_FAULT) \
+    NUMBER(MP_QSTR_EXIT, HSX_STOP_EXIT) \
+    NUMBER(MP_QSTR_RETURNED, HSX_STOP_RETURNED) \
+    NUMBER(MP_QSTR_SLEEP, HSX_STOP_SLEEP) \
+    NUMBER(MP_QSTR_FAULT_STACK_UNDERFLOW, HSX_FAULT_STACK_UNDERFLOW) \
+    NUMBER(MP_QSTR_FAULT_STACK_OVERFLOW, HSX_FAULT_STACK_OVERFLOW) \
+    NUMBER(MP_QSTR_FAULT_MEM, HSX_FAULT_MEM) \
+    NUMBER(MP_QSTR_FAULT_DIV_ZERO, HSX_FAULT_DIV_ZERO) \
+    NUMBER(MP_QSTR_FAULT_ILLEGAL, HSX_FAULT_ILLEGAL) \
+    NUMBER(MP_QSTR_FAULT_PC_RANGE, HSX_FAULT_PC_RANGE) \
+    NUMBER(MP_QSTR_LOADING, HSX_LOADING) \
+    NUMBER(MP_QSTR_FAILED, HSX_FAILED) \
+    NUMBER(MP_QSTR_READY, HSX_READY) \
+    NUMBER(MP_QSTR_PARKED, HSX_PARKED) \
+    NUMBER(MP_QSTR_PC, HSX_PC) \
+    NUMBER(MP_QSTR_SP, HSX_SP) \
+    NUMBER(MP_QSTR_PSW, HSX_PSW) \
+    NUMBER(MP_QSTR_DEPTH, HSX_DEPTH) \
+    NUMBER(MP_QSTR_STEPS, HSX_STEPS) \
+    NUMBER(MP_QSTR_STACK_LIMIT, HSX_STACK_LIMIT) \
+    NUMBER(MP_QSTR_CODE_LEN, HSX_CODE_LEN) \
+    NUMBER(MP_QSTR_RO_LEN, HSX_RO_LEN) \
+    NUMBER(MP_QSTR_ARENA, HSX_ARENA) \
+    NUMBER(MP_QSTR_LAST_PC, HSX_LAST_PC) \
+    NUMBER(MP_QSTR_LAST_WORD, HSX_LAST_WORD)
 
-const mp_obj_module_t hsxvm_user_cmodule = {
-    .base = {&mp_type_module},
-    .globals = (mp_obj_dict_t *)&hsxvm_globals,
-};
-MP_REGISTER_MODULE(MP_QSTR_hsxvm, hsxvm_user_cmodule);
+DEFINE_MODULE(MP_QSTR_hsxvm, MODULE_CONTENT)

@@ -53,7 +53,7 @@ class Said:
 
 @pytest.fixture
 def hsxctl(capsys):
-    counter = itertools.count(int(time.time()))
+    counter = itertools.count(int(time.time()), 20)
 
     def run(*words):
         capsys.readouterr()

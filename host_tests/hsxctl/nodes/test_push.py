@@ -132,7 +132,7 @@ def test_nodes_get_numbers_by_their_unique_ids(hsxctl):
 def test_command_is_signed_for_the_nodes_that_are_meant_and_no_others(desk, hsxctl, monkeypatch):
     headers = []
 
-    def push(self, nodes, header, stream, digest, progress):
+    def push(self, nodes, header, stream, digest, progress, plan):
         headers.append(header)
         return dict.fromkeys(nodes, 0)
 
@@ -211,8 +211,8 @@ def test_epoch_below_the_floor_is_refused(desk, hsxctl):
         (["--uart", "/dev/no-such-port"], 3, "cannot open the port"),
         (["--can", "no-such-interface:0"], 3, "cannot open the CAN interface"),
         (["--can", "virtual:nobody-is-here"], 3, "no node answers. Check bit rate and wires"),
-        ([], 2, "one of --uart and --can is needed"),
-        (["--uart", "a", "--can", "b"], 2, "one of --uart and --can is needed"),
+        ([], 2, "one of --uart, --can and --repl is needed"),
+        (["--uart", "a", "--can", "b"], 2, "one of --uart, --can and --repl is needed"),
         (["--uart", "a", "--key", "gone.pem"], 1, "gone.pem: ENOENT"),
         (["--uart", "a", "--key", "pump.hxe"], 1, "no private Ed25519 key in PEM form"),
     ],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`hsxctl events`: what has happened on nodes, and what happens."""
+"""`hsxctl events` and `log`: what has happened on nodes, and what happens."""
 
 import argparse
 
@@ -20,8 +20,19 @@ example:
 """
 
 
+_LOG_HELP = f"""\
+Shows all that a node remembers: the events of its log, oldest first, each with its number, the
+seconds since its start, and what it was. The oldest give way to new ones, and a reset empties the
+log. With --since, those behind a number: what came after the last look.
+
+{LINK_HELP}
+example:
+  hsxctl log --since 112 --uart /dev/ttyUSB0
+"""
+
+
 def add_parser(commands: Commands) -> None:
-    """Adds `events` to the argument tree."""
+    """Adds `events` and `log` to the argument tree."""
     parser = commands.add_parser(
         "events",
         help="what has happened on a node",
@@ -38,6 +49,17 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--follow", action="store_true", help="and those to come")
     add_options(parser, signs=False)
     parser.set_defaults(run=run)
+    parser = commands.add_parser(
+        "log",
+        help="all that a node remembers of what happened",
+        description=_LOG_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--since", type=integer(0, 0xFFFFFFFF), default=0, metavar="SEQ", help="behind this event"
+    )
+    add_options(parser, signs=False)
+    parser.set_defaults(run=run_log)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
@@ -47,6 +69,16 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         for node, event in told.follow() if arguments.follow else told.past():
             facts = {"node": node, **event._asdict()}
             output.result(facts, _line(node, event, len(reach.numbers) > 1))
+    return errors.DONE
+
+
+def run_log(arguments: argparse.Namespace, output: Output) -> int:
+    """Shows the log."""
+    with Reach(arguments, output) as reach:
+        told = Told(reach, since=arguments.since)
+        for node, event in told.past():
+            facts = {"node": node, **event._asdict()}
+            output.result(facts, f"{event.seq:6} {_line(node, event, len(reach.numbers) > 1)}")
     return errors.DONE
 
 

@@ -147,7 +147,7 @@ def header_facts(head: Header) -> dict:
 
 
 def info_facts(info: metadata.Info) -> dict:
-    """What an image says of itself: docs/hxe_sections.md."""
+    """What an image says of itself: docs/hxe_format.md."""
     return {
         "version": info.version,
         "epoch": info.epoch,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What a node runs and keeps, and what changes it: `ps`, `status`, `slots`, `activate`, `confirm`,
-`rollback`, `kill`."""
+`rollback`, `abort`, `kill`."""
 
 import argparse
 import struct
@@ -42,6 +42,14 @@ itself.""",
         "Goes back to the set before, which runs at once.",
         "",
     ),
+    "abort": (
+        "end a transfer that is on its way",
+        """\
+Ends the transfer that is on its way into a node, whichever link it comes by and whoever sends it;
+without one, gives up the set that was pushed with --no-activate. What has arrived stays in the
+store, for the next push of the same set.""",
+        "",
+    ),
     "kill": ("end a task", "Ends a task; 'hsxctl ps' shows its PID.", " 3"),
 }
 _DIGEST = 16  # bytes
@@ -57,6 +65,7 @@ def add_parser(commands: Commands) -> None:
         "activate": run_activate,
         "confirm": run_confirm,
         "rollback": run_rollback,
+        "abort": run_abort,
         "kill": run_kill,
     }
     for name, (line, text, more) in _CHANGES.items():
@@ -142,7 +151,10 @@ def run_status(arguments: argparse.Namespace, output: Output) -> int:
             if facts["total"]:
                 ready = ", ready" if facts["ready"] else ""
                 text += f", {facts['staged']} of {facts['total']} bytes staged{ready}"
-            output.result({"node": node, **facts}, text)
+            if facts.get("digest"):
+                text += f", set {facts['digest'].hex()}"
+            plain = {key: _plain(value) for key, value in facts.items()}
+            output.result({"node": node, **plain}, text)
 
         return reach.each(show)
 
@@ -154,7 +166,8 @@ def run_slots(arguments: argparse.Namespace, output: Output) -> int:
         def show(node: int) -> None:
             for number, slot in enumerate(reach.rows(node, "slots")):
                 images = reach.rows(node, "images", number) if slot["images"] else []
-                facts = {"node": node, **slot, "digest": slot["digest"].hex(), "images": images}
+                told = [{key: _plain(value) for key, value in row.items()} for row in images]
+                facts = {"node": node, **slot, "digest": slot["digest"].hex(), "images": told}
                 text = f"{reach.where(node)}: bank {slot['bank']} {slot['state']}"
                 text += ", active" if slot["active"] else ""
                 if images:
@@ -220,6 +233,17 @@ def run_rollback(arguments: argparse.Namespace, output: Output) -> int:
             output.result(facts, f"{reach.where(node)}: set {digest.hex()} is to run again")
 
         return reach.each(rollback)
+
+
+def run_abort(arguments: argparse.Namespace, output: Output) -> int:
+    """Nothing is on its way into the nodes."""
+    with Reach(arguments, output) as reach:
+
+        def abort(node: int) -> None:
+            reach.command(node, "abort", c.ABORT, b"")
+            output.result({"node": node}, f"{reach.where(node)}: nothing is on its way now")
+
+        return reach.each(abort)
 
 
 def _of(reach: Reach, node: int, active: bool) -> bytes:

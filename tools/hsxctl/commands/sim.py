@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`hsxctl sim`: a node on the desk."""
+"""`hsxctl sim`: a node on the desk, or a bus of them."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from ..errors import ToolError
 from ..output import Output
 from ..simulate.qemu import QemuNode
 from ..simulate.unix import UnixNode
-from . import Commands
+from . import Commands, sim_bus
 
 _HELP = """\
 Starts a node and shows its console (boot log and the apps' text) until Ctrl-C, which ends it.
@@ -19,10 +19,15 @@ m4    the Cortex-M4 firmware in QEMU, with an SD card and FRAM from files; says 
       its REPL.
 unix  the same package in MicroPython's unix port: faster, the same card and FRAM, no REPL.
 
+With --nodes: so many nodes on one CAN bus, unix ones and as many in QEMU as --m4 says, numbered
+from 1 on. Arbitration and time on the bus are real, faults are as asked for. Programs reach it as
+the interface hsx-bench of python-can, hsxctl by '--can hsx-bench:PORT': see docs/bench_bus.md.
+
 Needs: qemu-system-arm and the firmware that 'make firmware' builds (m4), or the program that
 'make sim' builds (unix).
 
 example:
+  hsxctl sim --nodes 10 --m4 1 --loss 0.01
   hsxctl sim --sd card.img --fram fram.bin
   hsxctl sim --target unix --sd card.img
 """
@@ -50,15 +55,30 @@ def add_parser(commands: Commands) -> None:
         help="default: {m4} or {unix}, from the project's folder".format_map(_FIRMWARE),
     )
     parser.add_argument("--json", action="store_true", help="only the ports, as one JSON object")
+    sim_bus.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Runs until Ctrl-C, or until the node ends by itself."""
+    if arguments.nodes is not None:
+        return _run_bus(arguments, output)
     firmware = arguments.firmware or _FIRMWARE[arguments.target]
     if arguments.target == "unix":
         return _run_unix(firmware, arguments, output)
     return _run_m4(firmware, arguments, output)
+
+
+def _run_bus(arguments: argparse.Namespace, output: Output) -> int:
+    for name in ("sd", "fram", "uid"):
+        if getattr(arguments, name):
+            raise ToolError(
+                f"--{name} is of one node", "", "With --nodes each has its own.", errors.USAGE
+            )
+    programs = dict(_FIRMWARE)
+    if arguments.firmware:
+        programs[arguments.target] = arguments.firmware
+    return sim_bus.run(arguments, programs, output)
 
 
 def _run_m4(firmware: Path, arguments: argparse.Namespace, output: Output) -> int:

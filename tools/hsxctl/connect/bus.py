@@ -12,12 +12,13 @@ from hsx.link.can_master import CanMaster
 from hsx.link.can_messages import short_id
 
 from ..errors import NO_NODE, REFUSED, ToolError
-from . import Progress
+from . import Plan, Progress
 from .can import CanLink, now
 
 BITRATE = 500_000
 _PATIENCE = 8  # ms, of CanMaster
-_SERIAL_PATIENCE = 60  # behind a serial line hundreds of frames may wait
+_SLOW_PATIENCE = 60  # behind a serial line hundreds of frames may wait, on a desk fifty processes
+_SLOW = ("slcan", "hsx-bench")
 _LISTEN = 0.25  # seconds for answers to WHO: 126 of them take 30 ms at 500 kbit/s
 _TRIES = 2  # of them; one frame may be lost
 
@@ -37,7 +38,7 @@ class BusNodes:
         self.place = ":".join(part for part in (interface, channel) if part) or "CAN"
         self._bitrate = bitrate or BITRATE
         self._share = share
-        self._patience = _SERIAL_PATIENCE if interface == "slcan" else _PATIENCE
+        self._patience = _SLOW_PATIENCE if interface in _SLOW else _PATIENCE
         self._link = CanLink(interface, channel, bitrate, options)
         self._client = CanClient(secrets.randbelow(128))
         self._heard: list[tuple[int, bytes]] = []
@@ -96,7 +97,13 @@ class BusNodes:
         return found
 
     def push(
-        self, nodes: list[int], header: bytes, stream: bytes, digest: bytes, progress: Progress
+        self,
+        nodes: list[int],
+        header: bytes,
+        stream: bytes,
+        digest: bytes,
+        progress: Progress,
+        plan: Plan | None = None,
     ) -> dict[int, int]:
         """As Nodes.push. ToolError: another master has the bus, or the adapter sends nothing."""
         session, chance = secrets.randbelow(1 << 16), secrets.randbelow(1000) / 1000
@@ -110,6 +117,7 @@ class BusNodes:
             now(),
             self._bitrate,
             self._share,
+            plan,
             patience=self._patience,
         )
         self._link.run(
@@ -165,4 +173,6 @@ def _tell(master: CanMaster, total: int, progress: Progress) -> None:
         if peer.error == 0:
             progress(peer.number, total, total)
         elif peer.joined and peer.error is None:
-            progress(peer.number, on_bus, total)
+            # Once all was sent a node has said what it lacks: much, if it was off meanwhile.
+            lacks = peer.missing * BLOCK_SIZE if peer.ending else 0
+            progress(peer.number, max(0, min(on_bus, total - lacks)), total)

@@ -4,7 +4,7 @@
 from hsx.errors import EBADMSG, EIO, HsxError
 from hsx.link.host_messages import pack_request, unpack_reply
 
-from . import Progress
+from . import Plan, Progress
 from .serial import BAUD, SerialLink
 
 
@@ -33,9 +33,15 @@ class LineNodes:
         return self._link.events(seconds)
 
     def push(
-        self, nodes: list[int], header: bytes, stream: bytes, digest: bytes, progress: Progress
+        self,
+        nodes: list[int],
+        header: bytes,
+        stream: bytes,
+        digest: bytes,
+        progress: Progress,
+        plan: Plan | None = None,
     ) -> dict[int, int]:
-        """As Nodes.push."""
+        """As Nodes.push; all is sent, from the first byte that the node misses."""
         (node,) = nodes
         try:
             read = self._link.push(header, stream, lambda done, total: progress(node, done, total))

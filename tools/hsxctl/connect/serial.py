@@ -85,7 +85,8 @@ class SerialLink:
         try:
             while engine.phase != IDLE:
                 self._step()
-                if progress is not None and engine.placed != told:
+                # Before it has said where it stands, nothing is known.
+                if progress is not None and engine.chunk and engine.placed != told:
                     told = engine.placed
                     progress(told, engine.total)
         except KeyboardInterrupt:

@@ -5,9 +5,11 @@
 a script prints is its stdout.
 """
 
+import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from .process import die_with_parent
 
 _CHUNK = 4096
 _RUN = "import boot, hsx\ntry:\n    hsx.run()\nexcept KeyboardInterrupt:\n    pass\n"
+_ATTEND = "import boot, board\ntry:\n    board.attend()\nexcept KeyboardInterrupt:\n    pass\n"
 
 
 def command(
@@ -43,8 +46,11 @@ class UnixNode:
     """Starts the node and lets it run; use it as a context manager, or call `close`.
 
     `program`: what 'make sim' builds. `sd`: a file that is the SD card, None for an empty slot.
-    `fram`: a file that is the FRAM, made if missing; None for a node without one. Raises ToolError
-    if program or card are missing.
+    `fram`: a file that is the FRAM, made if missing; None for a node without one. `bus`: one end
+    of a connected pair of sockets, over which it is an SLCAN adapter; closed here. The node ends
+    when the other end is closed. `uid`, `number`: what it is called, and its number on the bus,
+    127: none. `log`: a file that its console is written to, which then can't be read here. Raises
+    ToolError if program or card are missing.
     """
 
     def __init__(
@@ -52,17 +58,31 @@ class UnixNode:
         program: str | Path,
         sd: str | Path | None = None,
         fram: str | Path | None = None,
+        bus: socket.socket | None = None,
+        uid: str = "sim",
+        number: int = 127,
+        log: Path | None = None,
     ) -> None:
-        self._process = subprocess.Popen(
-            command(program, _RUN, sd, fram),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            # Ctrl-C in a terminal is ours to pass on, once.
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
-        assert self._process.stderr is not None
+        line = command(program, _RUN if bus is None else _ATTEND, sd, fram)
+        line += [f"uid={uid}", f"node={number}"]
+        handles = []
+        if bus is not None:
+            bus.setblocking(False)  # as the node's UART
+            handles.append(bus.fileno())
+            line.append(f"bus={bus.fileno()}")
+        with open(log, "ab") if log else contextlib.nullcontext(subprocess.PIPE) as console:
+            self._process = subprocess.Popen(
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=console,
+                # Ctrl-C in a terminal is ours to pass on, once.
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+                pass_fds=handles,
+            )
+        if bus is not None:
+            bus.close()
         self._console = self._process.stderr
 
     def __enter__(self) -> "UnixNode":
@@ -84,6 +104,7 @@ class UnixNode:
     def read_console(self, timeout: float) -> bytes:
         """Console bytes not yet read; waits up to `timeout` seconds for the first. b"" if none
         came, or at the node's end."""
+        assert self._console is not None
         ready, _, _ = select.select([self._console], [], [], timeout)
         return os.read(self._console.fileno(), _CHUNK) if ready else b""
 
@@ -102,4 +123,13 @@ class UnixNode:
         if self.running:
             self._process.kill()
             self._process.wait()
-        self._console.close()
+        if self._console is not None:
+            self._console.close()
+
+    def wait(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds for the node to end by itself; whether it did."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        return True

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A CAN bus in bit times: stuffing and CRC-15, arbitration, and stations that lose frames.
 
-Time is counted in bits of the bus. A frame takes the bits of ISO 11898-1's classic base format,
-stuff bits and the three bits between frames included. Whoever has a frame when the bus falls idle
-takes part in the arbitration; the lowest identifier wins. Two stations that send different bytes
-under one identifier cost an error frame, again and again, until both are bus-off.
+Time is counted in bits of the bus. A frame takes the bits of ISO 11898-1's classic formats, stuff
+bits and the three bits between frames included. Whoever has a frame when the bus falls idle takes
+part in the arbitration; the lowest identifier wins. Two stations that send different bytes under
+one identifier cost an error frame, again and again, until both are bus-off.
+
+A frame is (identifier, data). EXTENDED and REMOTE are added to the identifier of such a frame; the
+data of a REMOTE one are not sent, they only have the length that it asks for.
 
 Not modelled: acknowledgement (someone always listens), error counters apart from that, clocks that
 drift, and errors on the wire seen by all (a repeated frame is only later).
@@ -19,15 +22,30 @@ ERROR_FRAME = 23  # bits: flags, delimiter, space
 BUS_OFF = 32  # collisions
 _TAIL = 13  # bits behind the CRC: delimiters, acknowledgement, end, space between frames
 
+EXTENDED = 1 << 29  # its identifier has 29 bits
+REMOTE = 1 << 30
+
 Frame = tuple[int, bytes]
+
+
+def rank(ident: int) -> int:
+    """What stations compare bit by bit in the arbitration: the lower one wins."""
+    remote = ident >> 30 & 1
+    if ident & EXTENDED:
+        return (ident >> 18 & 0x7FF) << 21 | 3 << 19 | (ident & 0x3FFFF) << 1 | remote
+    return (ident & 0x7FF) << 21 | remote << 20
 
 
 @lru_cache(maxsize=1 << 16)
 def bits(ident: int, data: bytes) -> int:
-    """Bits of a data frame with an 11-bit identifier, the space behind it included."""
-    value = ident << 7 | len(data)  # SOF, identifier, RTR, IDE, r0, length: all dominant but two
-    length = 19
-    for byte in data:
+    """Bits of a frame, the space behind it included."""
+    if ident & EXTENDED:  # SOF and what is compared; r1, r0, length
+        value = rank(ident) << 6 | len(data)
+        length = 39
+    else:  # the same without the lower identifier; IDE, r0, length
+        value = rank(ident) >> 20 << 6 | len(data)
+        length = 19
+    for byte in b"" if ident & REMOTE else data:
         value = value << 8 | byte
         length += 8
     crc = 0
@@ -118,25 +136,27 @@ class Bus:
         while not over():
             if self.now >= limit:
                 return False
-            self._act(self.now)
+            self.act(self.now)
             if over():
                 break
             if self.senders:
-                self._transmit()
+                self.transmit()
             elif self._events:
                 self.now = min(max(self.now, self._events[0][0]), limit)
             else:
                 return False
         return True
 
-    def _act(self, until: int) -> None:
+    def act(self, until: int) -> None:
+        """What was to happen up to that bit."""
         while self._events and self._events[0][0] <= until:
             when, _, action = heapq.heappop(self._events)
             self.now = max(self.now, when)
             action(self.now)
 
-    def _transmit(self) -> None:
-        ident = min(station.queue[0][0] for station in self.senders)
+    def transmit(self) -> None:
+        """One arbitration and the frame that wins it; some station must have one to send."""
+        ident = min((station.queue[0][0] for station in self.senders), key=rank)
         winners = [s for s in self.senders if s.queue[0][0] == ident]
         frame = winners[0].queue[0]
         if any(s.queue[0] != frame for s in winners):
@@ -146,7 +166,7 @@ class Bus:
             station.start()
         length = bits(*frame)
         end = self.now + length
-        self._act(end - 1)
+        self.act(end - 1)
         self.now = end
         self.busy += length
         self.frames += 1

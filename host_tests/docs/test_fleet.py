@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""docs/fleet.md is run with four nodes, which run `starts` already.
+
+With HSX_WRITE_DOCS in the environment it is written anew as it should be."""
+
+import contextlib
+import io
+import itertools
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from desk import Desk
+from docs.console import blocks, dialogue
+from hosted import LEVEL, a_value
+from hosted import an_app as app_of
+from hsxctl import image_set, settings
+from hsxctl.cli import main
+from hsxctl.fleet import rollout, work
+from service.site import NETWORK, admin
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs/fleet.md"
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settings, "FILES", (Path("hsxctl.toml"),))
+    monkeypatch.setattr(work, "_ROUND", 0.1)
+    for source in (ROOT / "tools/demo/apps").glob("*.mvasm"):
+        shutil.copy(source, tmp_path)
+    (tmp_path / "apps").mkdir()
+    Path("apps/dose.hxe").write_bytes(app_of("dose", values=[a_value(LEVEL, name="dose")]))
+    pem = admin.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    Path("site.pem").write_bytes(pem)
+    main(["asm", "starts.mvasm", "-o", "starts.hxe"])
+    sent = image_set.bank([Path("starts.hxe")])
+    desk = Desk(3, 4, 5, 6)
+    for site in desk.sites:
+        assert site.send(site.stage(sent, nodes=[site.policy.number]), sent.data) == 0
+        site.provisioning.confirm()
+    Path("hsxctl.toml").write_text(
+        f'can = "{desk.can[1]}"\nnetwork = {NETWORK}\nkey = "site.pem"\n'
+    )
+    with desk:
+        yield desk
+
+
+def shown(command: str, desk) -> str:
+    """What a terminal would show of a command."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        main(shlex.split(command)[1:])
+    return said.getvalue().replace(desk.can[1], "socketcan:can0")
+
+
+def run_guide(desk) -> str:
+    """The guide as it would be if it showed what happens."""
+    text = GUIDE.read_text()
+    for block in blocks(GUIDE):
+        found = "".join(f"$ {command}\n{shown(command, desk)}" for command, _ in dialogue(block))
+        text = text.replace(f"```console\n{block}```", f"```console\n{found}```")
+    return text
+
+
+def test_guide_does_what_it_shows(desk):
+    text = run_guide(desk)
+    if "HSX_WRITE_DOCS" in os.environ:
+        GUIDE.write_text(text)
+    assert plain(text) == plain(GUIDE.read_text())
+
+
+def plain(text: str) -> str:
+    """Which of two nodes is the first to be good is not settled."""
+    found = []
+    for told, lines in itertools.groupby(text.splitlines(), lambda line: line[:8] == "hsxctl: "):
+        part = list(lines)
+        found += sorted(part) if told else part
+    return "\n".join(found)
+
+
+def test_states_are_the_code_s():
+    table = re.search(r"^\| state of a node .*?\n\n", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert table and table[0] in rollout.__doc__
+    assert re.findall(r"^\| (\w+) \| ", table[0], re.MULTILINE) == list(rollout.STATES)

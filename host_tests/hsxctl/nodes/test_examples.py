@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The examples that the help of each command about nodes has are done, with nodes."""
+
+import re
+import shlex
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+import hsx
+from desk import Desk, Terminal, _Board, wait_for
+from hosted import a_command, a_value
+from hosted import an_app as app_of
+from hsxctl import settings
+from hsxctl.cli import main
+from hsxctl.fleet import work
+from pty_repl import PtyRepl
+from service.site import NETWORK
+
+COMMANDS = ("nodes", "push", "ps", "status", "slots", "activate", "confirm", "rollback", "abort")
+COMMANDS += ("kill", "values", "call", "events", "log", "fleet")
+UID = "3A0041000F51393438343635"
+ENDLESS = ("--follow", "watch")  # until Ctrl-C
+
+
+def examples(command, capsys):
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    help = capsys.readouterr().out.partition("example:\n")[2]
+    return re.findall(rf"^  hsxctl ({command} .*?)(?:  .*)?$", help, re.MULTILINE)
+
+
+@pytest.fixture
+def nodes(folder, monkeypatch, command):
+    """Nodes 3, 4 and 5, or one without a number; 3 is at the UART and at the REPL."""
+    monkeypatch.setattr(work, "_ROUND", 0.05)
+    Path("apps").mkdir()
+    shutil.copy("pump.hxe", "apps/hello.hxe")
+    shutil.copy("admin.pem", "site.pem")
+    Path("apps/hsx.toml").write_text('schema = 1\n[[image]]\nfile = "hello.hxe"\n')
+    Path("settings.toml").write_text(f'network = {NETWORK}\nkey = "site.pem"\n')
+    monkeypatch.setattr(settings, "FILES", (Path("settings.toml"),))
+    Path("base.hxe").write_bytes(
+        app_of(
+            "base",
+            values=[a_value(0x0102, name="limit")],
+            commands=[a_command(0x0201, name="reset")],
+        )
+    )
+    uids = {b"desk2": bytes.fromhex(UID)}
+    monkeypatch.setattr(_Board, "unique_id", lambda board: uids.get(board._uid, board._uid))
+    with Desk(3, 4, 127 if command == "nodes" else 5) as desk:
+        hsx.attach(desk.sites[0].runtime)
+        with PtyRepl(desk.lock) as repl:
+            desk.ports = {
+                "/dev/ttyUSB0": desk.uart[1],
+                "/dev/ttyACM0": repl.path,
+                "socketcan:can0": desk.can[1],
+            }
+            yield desk
+        hsx._kept.clear()
+
+
+def ready(desk, command, example):
+    """What an example starts from."""
+    main_link = ["--uart", desk.uart[1]]
+    if command == "activate":
+        assert main(["push", "apps/hello.hxe", "--no-activate", *main_link]) == 0
+    elif command in ("confirm", "rollback"):
+        assert main(["push", "base.hxe", *main_link]) == 0
+        wait_for(desk, "base")
+        if command == "rollback":
+            desk.sites[0].provisioning.confirm()
+            assert main(["push", "pump.hxe", *main_link]) == 0
+            wait_for(desk, "pump")
+    elif command == "abort":
+        assert main(["push", "base.hxe", "--no-activate", *main_link]) == 0
+    elif command == "fleet" and not Path("rollout.json").exists():
+        words = ["push", "apps/hello.hxe", "--canaries", "1", "--healthy", "0", "--confirm"]
+        assert main([*words, "--can", desk.can[1], "--node", "3,4"]) == 0
+    elif command in ("values", "call", "kill", "log"):
+        with desk.lock:
+            for _ in range(3):
+                desk.sites[0].load(Path("base.hxe").read_bytes())
+            for _ in range(120):
+                desk.sites[0].log.emit("task", 1, {"state": "ready"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_example_does_what_it_is_an_example_of(nodes, command, capsys):
+    found = examples(command, capsys)
+    assert found
+    for number, example in enumerate(found):
+        if command == "push" and number:
+            for site in nodes.sites[:3]:
+                with nodes.lock:
+                    if site.provisioning.status()["state"] == "trial":
+                        site.provisioning.confirm()
+        ready(nodes, command, example)
+        for port, real in nodes.ports.items():
+            example = example.replace(port, real)
+        words = shlex.split(example)
+        if "--canaries" in words:
+            words += ["--healthy", "0", "--confirm"]
+        if any(word in words for word in ENDLESS):
+            terminal = Terminal(*words)
+            terminal.look(2)
+            terminal.process.send_signal(signal.SIGINT)
+            assert terminal.end() == 130
+            continue
+        status = main(words)
+        assert status == 0, (example, capsys.readouterr().err)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""`hsxctl push --canaries` and `hsxctl fleet`, with nodes of this process on one bus."""
+
+import itertools
+import json
+import re
+import signal
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from builders import SPIN
+from builders import an_image as image_of
+from desk import SIGNED, Desk, Terminal, wait_for
+from hosted import a_value
+from hosted import an_app as app_of
+from hsxctl import image_set
+from hsxctl.fleet import record, work
+from hsxctl.fleet import rollout as r
+
+FAULTS = 0xFF000000
+QUICK = ["--healthy", "0.2", "--confirm", "--patience", "10"]
+LEVEL = 0x0101
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(work, "_ROUND", 0.05)
+
+
+@pytest.fixture
+def bus(folder):
+    """Four nodes that run and have confirmed `pump`, and options for all of them."""
+    Path("bad.hxe").write_bytes(image_of(SPIN, FAULTS, name="bad", entry=4))
+    Path("tank.hxe").write_bytes(app_of(values=[a_value(LEVEL, name="level")]))
+    desk = Desk(3, 4, 5, 6)
+    for site in desk.sites:
+        sent = image_set.bank([Path("pump.hxe")])
+        assert site.send(site.stage(sent, nodes=[site.policy.number]), sent.data) == 0
+        site.provisioning.confirm()
+    with desk:
+        yield desk, [*desk.can, *SIGNED, "--node", "all"]
+
+
+def digest(*files):
+    return image_set.bank([Path(file) for file in files]).digest.hex()
+
+
+def told(said):
+    return {row["node"]: row for row in said.facts if "node" in row}
+
+
+def sets_sent(desk):
+    return [len(site.told("provisioning.persisted")) for site in desk.sites]
+
+
+@pytest.mark.requirement("P-D3")
+def test_set_goes_to_a_canary_and_then_to_the_rest(bus, hsxctl):
+    desk, link = bus
+    said = hsxctl("push", "valve.hxe", *link, "--canaries", 1, *QUICK, "--json")
+    assert said.status == 0, said.err
+    for node in range(4):
+        wait_for(desk, "valve", node=node)
+    rows = told(said)
+    assert [row["state"] for row in rows.values()] == ["good"] * 4
+    assert [row["wave"] for row in rows.values()] == ["canary", 1, 1, 1]
+    assert {row["set"] for row in rows.values()} == {digest("valve.hxe")}
+    assert said.facts[-1] == {"verdict": "done", "set": digest("valve.hxe")}
+    order = re.findall(r"node (\d) on \S+: (\w+)", said.err)
+    assert order.index(("3", "good")) < order.index(("4", "watched"))
+
+
+@pytest.mark.requirement("P-D3")
+@pytest.mark.parametrize("what", ["faults", "is out of its range"])
+def test_bad_update_stops_after_the_canaries_and_they_are_back(bus, hsxctl, what):
+    desk, link = bus
+    before = sets_sent(desk)
+    more = ["bad.hxe"] if what == "faults" else ["tank.hxe", "--expect", "level=2..3"]
+    more += ["--patience", "1"]
+    said = hsxctl("push", *more, *link, "--canaries", 2, *QUICK[:3], "--undo", "--json")
+    assert said.status == 1
+    for node in range(4):
+        wait_for(desk, "pump", node=node)
+    rows = told(said)
+    assert [rows[node]["state"] for node in (5, 6)] == ["waiting", "waiting"]
+    assert sets_sent(desk)[2:] == before[2:]
+    assert {row["set"] for row in rows.values()} == {digest("pump.hxe")}
+    assert all(row["proved"] for row in rows.values())
+    assert said.facts[-1]["verdict"] == "undone"
+    if what == "faults":
+        assert rows[3]["state"] in ("failed", "undone")
+    else:
+        assert [rows[node]["state"] for node in (3, 4)] == ["undone", "undone"]
+        assert "level is 1, not 2 to 3" in said.err
+    # The report says so, to programs and to people.
+    facts = json.loads(Path("rollout.json").read_text())
+    assert facts["verdict"] == "undone"
+    page = Path("rollout.html").read_text()
+    assert "Nodes that wait were not touched." in page and digest("pump.hxe") in page
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.foreign = [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "!doctype"):
+            self.open.append(tag)
+        self.foreign += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_is_whole_and_needs_nothing_else(bus, hsxctl):
+    desk, link = bus
+    assert hsxctl("push", "valve.hxe", *link, "--canaries", 1, *QUICK).status == 0
+    tags = _Tags()
+    text = Path("rollout.html").read_text()
+    tags.feed(text)
+    assert (tags.open, tags.foreign) == ([], [])
+    assert text.count(digest("valve.hxe")) >= 5
+    said = hsxctl("fleet", "show", "rollout.json")
+    assert said.out.startswith(f"set {digest('valve.hxe')}: done. All nodes run the set.")
+    assert len(said.out.splitlines()) == 6
+
+
+def test_roll_out_is_taken_back_on_demand(bus, hsxctl):
+    desk, link = bus
+    assert hsxctl("push", "valve.hxe", *link, "--canaries", 1, *QUICK).status == 0
+    said = hsxctl("fleet", "undo", "rollout.json", *desk.can, *SIGNED, "--json")
+    assert said.status == 0
+    assert said.facts[-1]["verdict"] == "undone"
+    for node in range(4):
+        wait_for(desk, "pump", node=node)
+
+
+def test_node_that_refuses_is_told_again_when_it_can(bus, hsxctl):
+    desk, link = bus
+    desk.sites[2].policy.max_code = 4
+    words = ["push", "large.hxe", *link, "--canaries", 1, *QUICK, "--most-failures", "50%"]
+    said = hsxctl(*words, "--json")
+    assert (said.status, said.facts[-1]["verdict"]) == (1, "partly")
+    assert "ENOSPC at verify: code: 8000" in told(said)[5]["reason"]
+    desk.sites[2].policy.max_code = 65536
+    said = hsxctl("fleet", "resume", "rollout.json", "--retry", *desk.can, *SIGNED, "--json")
+    assert (said.status, said.facts[-1]["verdict"]) == (0, "done")
+    wait_for(desk, "large", node=2)
+
+
+@pytest.mark.requirement("P-D3")
+def test_ctrl_c_at_any_step_is_resumed_to_the_same_end(bus, hsxctl, monkeypatch):
+    desk, link = bus
+    happened = r.happened
+    stops = {2, 4, 5, 7}  # looks, canary sent, canary watched, the rest on its way
+    count = itertools.count()
+
+    def interrupted(rollout, number, event, now):
+        happened(rollout, number, event, now)
+        if next(count) in stops:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(r, "happened", interrupted)
+    said = hsxctl("push", "valve.hxe", *link, "--canaries", 1, *QUICK)
+    for _ in stops:
+        assert said.status == 130
+        assert "hsxctl: the roll-out has stopped; 'hsxctl fleet resume rollout.json'" in said.err
+        said = hsxctl("fleet", "resume", "rollout.json", *desk.can, *SIGNED)
+    assert said.status == 0, said.err
+    assert r.verdict(record.load(Path("rollout.json")).rollout) == "done"
+    for node in range(4):
+        wait_for(desk, "valve", node=node)
+
+
+def test_second_roll_out_does_not_take_the_place_of_an_open_one(bus, hsxctl):
+    desk, link = bus
+    rollout = r.Rollout(digest("valve.hxe"), nodes={3: r.Node()})
+    kept = record.Record(Path("rollout.json"), rollout, ["valve.hxe"], [], "bus")
+    kept.save(0)
+    said = hsxctl("push", "valve.hxe", *link, "--canaries", 1)
+    assert said.status == 2
+    assert "rollout.json: a roll-out in this file is not over. Go on with it: " in said.err
+
+
+def test_other_files_than_it_was_begun_with_are_refused(hsxctl):
+    rollout = r.Rollout("00" * 16, nodes={3: r.Node()})
+    record.Record(Path("x.json"), rollout, [str(Path("valve.hxe"))], [], "bus").save(0)
+    said = hsxctl("fleet", "resume", "x.json", "--can", "virtual:x")
+    assert said.status == 1
+    assert "EBADMSG: the files make set " in said.err and "Put back the files" in said.err
+    Path("y.json").write_text("{}")
+    said = hsxctl("fleet", "show", "y.json")
+    assert said.status == 1 and "EBADMSG: no roll-out" in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--canaries", "-1"],
+        ["--canaries", "1", "--most-failures", "101%"],
+        ["--canaries", "1", "--expect", "level"],
+        ["--canaries", "1", "--expect", "level=3..2"],
+        ["--canaries", "1", "--healthy", "soon"],
+        ["--canaries", "1", "--volatile"],
+        ["--canaries", "1", "--state", "report.html"],
+    ],
+)
+def test_roll_out_that_makes_no_sense_is_wrong_usage(hsxctl, words):
+    try:
+        status = hsxctl("push", "pump.hxe", "--can", "virtual:x", *words).status
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+
+
+@pytest.mark.parametrize("moment", ["stream", "watch"])
+def test_ctrl_c_leaves_terminal_and_node_clean_and_a_file_that_goes_on(desk, hsxctl, moment):
+    words = ["push", "large.hxe", *desk.uart, *SIGNED, "--canaries", "1", "--confirm"]
+    terminal = Terminal(*words, "--healthy", "600" if moment == "watch" else "0")
+    site = desk.sites[0]
+    begun = "provisioning.persisted" if moment == "watch" else "provisioning.started"
+    end = time.monotonic() + 20
+    while not site.told(begun) and time.monotonic() < end:
+        time.sleep(0.002)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end() == 130
+    assert b"'hsxctl fleet resume rollout.json' goes on" in terminal.shown
+    assert b"Traceback" not in terminal.shown
+    if b"\x1b[?25l" in terminal.shown:
+        assert terminal.shown.rindex(b"\x1b[?25h") > terminal.shown.rindex(b"\x1b[?25l")
+    assert site.service.transfer is None
+    kept = record.load(Path("rollout.json"))
+    assert r.verdict(kept.rollout) == "open"
+    assert "It is not over" in Path("rollout.html").read_text()
+    kept.rollout.healthy = 0.1
+    kept.save(0)
+    later = ["--counter", int(time.time()) + 100]
+    said = hsxctl("fleet", "resume", "rollout.json", *desk.uart, *SIGNED, *later)
+    assert said.status == 0, said.err
+    wait_for(desk, "large")

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""What need not be sent, and what is ended before it is whole."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import serial
+
+from builders import SPIN
+from builders import an_image as image_of
+from desk import LINKS, SIGNED, Desk, link_of, wait_for
+from hsx.link import can_master
+from hsxctl import image_set, push_plan
+from hsxctl.bank_image import BankImage
+from hsxctl.cli import main
+from service.site import a_set, an_app
+
+# ---- the plan ----------------------------------------------------------------------------------
+
+
+def of(sent: BankImage) -> set:
+    return {(image.length, image.sha256) for image in sent.images}
+
+
+LARGE = image_of(*[SPIN] * 2000, name="large")
+BOTH = a_set(LARGE, an_app("pump", 1))
+
+
+def test_all_is_sent_to_a_node_that_has_none_of_it():
+    assert push_plan.blocks(BOTH, [set()]) is None
+    assert push_plan.blocks(BOTH, [of(a_set(an_app("pump", 2)))]) is None
+    assert push_plan.blocks(BOTH, []) is None
+
+
+def test_directory_and_what_is_new_are_sent_and_no_more():
+    plan = push_plan.blocks(BOTH, [of(a_set(LARGE))])
+    pump = BOTH.images[1]
+    wanted = {at // 512 for at in range(BOTH.images[0].offset)}
+    wanted |= {at // 512 for at in range(pump.offset, pump.offset + pump.length)}
+    assert plan == wanted
+    assert len(plan) < len(BOTH.data) // 512 // 2
+
+
+def test_what_one_node_lacks_is_sent_to_all():
+    assert push_plan.blocks(BOTH, [of(BOTH), set()]) is None
+    plan = push_plan.blocks(BOTH, [of(BOTH), of(a_set(LARGE))])
+    assert plan == push_plan.blocks(BOTH, [of(a_set(LARGE))])
+
+
+def test_directory_is_sent_even_if_nothing_is_new():
+    assert push_plan.blocks(BOTH, [of(BOTH)]) == {0}
+
+
+def test_bus_carries_only_what_the_nodes_lack(hsxctl, monkeypatch):
+    sent = []
+    announce = can_master.CanMaster._announce
+
+    def counted(self, buf):
+        if self._block != 0xFFFF:
+            sent.append(self._block)
+        return announce(self, buf)
+
+    monkeypatch.setattr(can_master.CanMaster, "_announce", counted)
+    with Desk(3, 9) as desk:
+        link = [*desk.can, *SIGNED, "--node", "all"]
+        assert hsxctl("push", "large.hxe", *link).status == 0
+        for node in (0, 1):
+            wait_for(desk, "large", node=node)
+        assert hsxctl("confirm", *link).status == 0
+        whole = len(set(sent))
+        sent.clear()
+        said = hsxctl("push", "large.hxe", "pump.hxe", *link)
+        assert said.status == 0, said.err
+        for node in (0, 1):
+            wait_for(desk, "large", "pump", node=node)
+        assert set(sent) == push_plan.blocks(
+            image_set.bank([Path("large.hxe"), Path("pump.hxe")]), [of(a_set(LARGE))] * 2
+        )
+        assert whole >= 15 > 5 > len(set(sent))
+
+
+def test_node_that_lacks_what_was_left_out_asks_for_it(desk, hsxctl, monkeypatch):
+    monkeypatch.setattr(push_plan, "held", lambda reach, node: of(a_set(LARGE)))
+    assert hsxctl("push", "large.hxe", "pump.hxe", *desk.can, *SIGNED).status == 0
+    wait_for(desk, "large", "pump")
+
+
+# ---- abort -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_staged_set_is_given_up(desk, hsxctl, kind):
+    link = [*link_of(desk, kind), *SIGNED]
+    assert hsxctl("push", "pump.hxe", "--no-activate", *link).status == 0
+    assert hsxctl("status", "--json", *desk.uart).facts[0]["ready"]
+    assert "nothing is on its way now" in hsxctl("abort", *link).out
+    assert hsxctl("status", "--json", *desk.uart).facts[0]["total"] == 0
+    said = hsxctl("activate", "pump.hxe", *link)
+    assert (said.status, desk.sites[0].runs()) == (1, [])
+    said = hsxctl("abort", *link)
+    assert said.status == 1
+    assert "ENOENT at begin: no transfer is on its way. It has ended" in said.err
+
+
+def test_transfer_by_one_link_is_ended_over_another(desk, hsxctl, monkeypatch):
+    results = []
+    write = serial.Serial.write
+
+    def slowly(port, data):
+        time.sleep(0.1)  # as a line of 100 kbit/s would
+        return write(port, data)
+
+    monkeypatch.setattr(serial.Serial, "write", slowly)
+
+    def aborts():
+        end = time.monotonic() + 20
+        while not desk.sites[0].told("provisioning.started") and time.monotonic() < end:
+            time.sleep(0.01)
+        counter = str(int(time.time()) + 5000)
+        results.append(main(["abort", *link_of(desk, "can"), *SIGNED, "--counter", counter]))
+
+    thread = threading.Thread(target=aborts)
+    thread.start()
+    said = hsxctl("push", "large.hxe", *desk.uart, *SIGNED)
+    thread.join()
+    assert results == [0]
+    assert said.status == 1
+    assert "push: EBUSY at write: no transfer is on its way. It has ended, or somebody" in said.err
+    assert desk.sites[0].told("provisioning.aborted")
+    assert desk.sites[0].service.transfer is None
+
+
+def test_command_to_end_transfers_wants_the_role_that_sends_them(desk, hsxctl):
+    said = hsxctl("abort", *desk.uart, *SIGNED, "--key", "user.pem")
+    assert said.status == 1
+    assert "EACCES at begin: the key's role does not reach." in said.err
+
+
+# ---- log ---------------------------------------------------------------------------------------
+
+
+def test_log_is_all_that_the_node_remembers_or_what_came_since(desk, hsxctl):
+    log = desk.sites[0].log
+    with desk.lock:
+        for number in range(1000):
+            log.emit("task", number % 200, {"state": "ready"})
+    said = hsxctl("log", "--json", *desk.uart)
+    seqs = [row["seq"] for row in said.facts]
+    assert seqs == list(range(log.oldest, log.seq + 1))
+    assert log.oldest > 1
+    newest = seqs[-1]
+    said = hsxctl("log", "--since", newest - 3, "--json", *desk.uart)
+    assert [row["seq"] for row in said.facts] == [newest - 2, newest - 1, newest]
+    assert hsxctl("log", "--since", newest, *desk.uart).out == ""
+    line = hsxctl("log", "--since", newest - 1, *desk.uart).out
+    assert line.startswith(f"{newest:6} [") and " task state=ready" in line

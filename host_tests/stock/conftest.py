@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""Stock MicroPython with the package that `mip` puts there: one node of each build, for all tests.
+
+`make stock` makes the builds and the packages. The machines have no file system: a RAM disk stands
+in for it, which holds the golden images from the start and takes what mpremote installs. They have
+no clock and no timer either. The unix build's REPL has no raw mode, so there the files are copied.
+"""
+
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hsxctl.simulate.qemu import QEMU, _die_with_parent
+from judge import golden
+from repl import Repl
+
+HERE = Path(__file__).parent
+BUILD = HERE.parents[1] / "build"
+ARCHITECTURES = {"unix": "x64", "MPS2_AN385": "armv7m", "MPS2_AN386": "armv7emsp"}
+_RAM = 0x21000000  # the machines' PSRAM, which MicroPython does not use
+_ROM = _RAM + 0x400000
+_FLAT_POOL = _RAM + 0x800000
+_FOLDER = 0xFFFFFFFF
+_JUDGE = "judge.mpy"
+
+
+def package(build: str) -> Path:
+    """The folder of the package for a build."""
+    return BUILD / "natmod" / ARCHITECTURES[build]
+
+
+def golden_files(folder: Path) -> dict[str, bytes]:
+    """The golden images, and the judge of them as a module: a node has no room to compile it."""
+    found = {path.name: path.read_bytes() for path in golden.GOLDEN.glob("programs/*.hxe")}
+    micropython = os.environ.get("MICROPYTHON_DIR", HERE.parents[1] / ".cache/micropython-1.25.0")
+    mpy_cross = Path(micropython) / "mpy-cross/build/mpy-cross"
+    source = Path(golden.__file__).with_name("on_node.py")
+    subprocess.run([mpy_cross, "-O3", "-o", folder / _JUDGE, source], check=True)
+    return {**found, _JUDGE: (folder / _JUDGE).read_bytes()}
+
+
+class Unix:
+    """The unix build: each run is a process."""
+
+    architecture = ARCHITECTURES["unix"]
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copytree(package("unix"), folder / "lib")
+        for name, data in golden_files(folder).items():
+            (folder / name).write_bytes(data)
+        self.images = str(folder)
+        self._program = BUILD / "stock/unix/micropython"
+        self._path = f"{folder}:{folder / 'lib'}"
+
+    def run(self, code: str) -> str:
+        """What `code` prints after `import hsx` and the start of a node."""
+        done = subprocess.run(
+            [self._program, "-c", f"import hsx\nhsx.start()\n{code}"],
+            env={"MICROPYPATH": self._path},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def prepare(self) -> None:
+        """All is there."""
+
+    def begin(self, start: bool = True) -> None:
+        """Each run is a new life."""
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+class Machine:
+    """A build of the qemu port on its machine, and its raw REPL."""
+
+    images = "/sd"
+
+    def __init__(self, build: str, folder: Path) -> None:
+        disk = folder / "ram_disk.img"
+        disk.write_bytes(_disk(golden_files(folder)))
+        rom = folder / "rom.img"
+        _mpremote("romfs", "--output", str(rom), "build", str(package(build)))
+        self.rom = (_ROM, rom.stat().st_size)
+        loaders = [
+            word
+            for file, address in ((disk, _RAM), (rom, _ROM))
+            for word in ("-device", f"loader,file={file},addr={address:#x},force-raw=on")
+        ]
+        firmware = BUILD / "stock" / build / "firmware.elf"
+        machine = build.lower().replace("_", "-")
+        self._process = subprocess.Popen(
+            [QEMU, "-machine", machine, "-nographic", "-monitor", "null", "-semihosting"]
+            + ["-serial", "pty", *loaders, "-kernel", firmware],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=_die_with_parent,
+        )
+        self.repl = re.search(r"/dev/\S+", self._process.stdout.readline())[0]
+        self._held = os.open(self.repl, os.O_RDWR | os.O_NOCTTY)
+        self.architecture = ARCHITECTURES[build]
+        self.package_json = package(build) / "package.json"
+
+    def prepare(self) -> None:
+        """Installs the package."""
+        self._mount()
+        self.said = self._install()
+
+    def begin(self, start: bool = True) -> None:
+        """A new life of Python, with a node unless told otherwise: the heap has no room for all
+        tests together."""
+        self._mount()
+        if start:
+            self.started = self.run("import hsx\nprint(hsx.start())")
+
+    def _mount(self) -> None:
+        self.reset()
+        self.run(f"RAM = {_RAM}\n{(HERE / 'ram_disk.py').read_text()}")
+
+    def reset(self) -> None:
+        """A soft reset; nothing is mounted."""
+        with self._awake() as repl:
+            repl.soft_reset()
+
+    def _install(self) -> str:
+        self._process.send_signal(signal.SIGCONT)
+        said = _mpremote("connect", self.repl, "resume", "mip", "install", str(self.package_json))
+        self._process.send_signal(signal.SIGSTOP)
+        return said
+
+    def run(self, code: str) -> str:
+        """What `code` prints."""
+        with self._awake() as repl:
+            return repl.run(code)
+
+    @contextmanager
+    def _awake(self):
+        """The raw REPL. The machine stands still at all other times: it would wait by looking for
+        characters, as fast as the test's own core can."""
+        self._process.send_signal(signal.SIGCONT)
+        repl = Repl(self)
+        try:
+            yield repl
+        finally:
+            repl.close()
+            self._process.send_signal(signal.SIGSTOP)
+
+    def close(self) -> None:
+        """Ends the machine."""
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+        os.close(self._held)
+
+
+def _mpremote(*arguments: str) -> str:
+    """What mpremote says."""
+    command = [sys.executable, "-m", "mpremote", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _disk(files: dict[str, bytes]) -> bytes:
+    """A RAM disk (ram_disk.py) with these files in /sd, the judge in /."""
+    folder = b"sd"
+    found = struct.pack("<HI", len(folder), _FOLDER) + folder
+    for name, data in files.items():
+        path = (name if name == _JUDGE else f"sd/{name}").encode()
+        found += struct.pack("<HI", len(path), len(data)) + path + data
+    return found + struct.pack("<HI", 0, 0)
+
+
+@pytest.fixture(scope="module")
+def _nodes(tmp_path_factory):
+    """All of them, made at once: an installation waits most of its time for answers."""
+    missing = [
+        str(path)
+        for build in ARCHITECTURES
+        for path in (package(build) / "package.json", BUILD / "stock" / build)
+        if not path.exists()
+    ]
+    if missing:
+        pytest.skip(f"no {missing[0]}: run 'make stock'")
+
+    nodes = {}
+    try:
+        # Here, not in the threads: a machine ends with the thread that started it.
+        for build in ARCHITECTURES:
+            folder = tmp_path_factory.mktemp(build)
+            nodes[build] = Unix(folder) if build == "unix" else Machine(build, folder)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda node: node.prepare(), nodes.values()))
+        yield nodes
+    finally:
+        for node in nodes.values():
+            node.close()
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def build(request):
+    """The name of a build."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def stock(_nodes, build):
+    """A stock build with the package: `begin()`, then `run(code)`; `images` is the folder of the
+    golden images."""
+    return _nodes[build]
+
+
+@pytest.fixture
+def node(stock):
+    """The same, with a node that has just been started."""
+    stock.begin()
+    return stock
+
+
+@pytest.fixture
+def machine(_nodes):
+    """The node on the machine with the smallest core, just started."""
+    _nodes["MPS2_AN385"].begin()
+    return _nodes["MPS2_AN385"]
+
+
+@pytest.fixture(scope="module")
+def pools(build):
+    """Code that gives the judge its task memory on machines: the heap has no room for it
+    beside a whole node, and none at all for the flat map."""
+    if build == "unix":
+        return ""
+    return (
+        "import gc\ngc.threshold(2048)\n"
+        "import judge, uctypes\n"
+        "def a_vm(flat):\n"
+        f"    pool = uctypes.bytearray_at({_FLAT_POOL}, flat) if flat else bytearray(16384)\n"
+        "    return judge.native.VM(pool, 2, bool(flat))\n"
+        "judge.a_vm = a_vm\n"
+    )
