@@ -14,7 +14,7 @@ NAME = sys.platform
 # Bytes of the heap that are set apart for task memory at boot.
 POOL = const(16 * 1024)
 
-# What the boot configuration says here unless a file says otherwise, and images beside these files.
+# What the boot configuration says here, and images that go with it.
 BOOT = ()
 IMAGES = ()
 
