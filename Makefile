@@ -13,7 +13,7 @@ BIN := .venv/bin
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat sim natmod stock release demo test fuzz lint bench bench-diff size size-diff memory powercut
+.PHONY: help setup firmware firmware-flat sim natmod stock release demo test fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -77,6 +77,9 @@ fuzz: setup  ## search for faults of the parsers and the core for FUZZ_MINUTES (
 
 powercut: firmware  ## cuts the power at every byte of the store, and on the M4: build/powercut.json
 	$(BIN)/python host_tests/powercut/run.py --jobs $(or $(JOBS),1)
+
+bootmatrix: firmware  ## boots from every mix of bank, card and bus, power cuts too: build/bootmatrix.json
+	$(BIN)/python host_tests/bootmatrix/run.py --jobs $(or $(JOBS),1)
 
 lint: setup  ## format, style, types, and whether MicroPython's compiler takes the package
 	$(BIN)/ruff format --check .

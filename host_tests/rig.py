@@ -4,8 +4,11 @@
 from pathlib import Path
 
 from builders import Bench
+from hsx.boot.config import Config
+from hsx.boot.guard import Guard
 from hsx.boot.runtime import Runtime
 from hsx.boot.scan import Scan
+from hsx.boot.sources import Sources
 from hsx.console import Console
 from hsx.service.app_text import AppText
 from hsx.service.events import Events
@@ -32,10 +35,15 @@ class Board:
 
     NAME = "test"
     POOL = 32768
+    BOOT = ()
+    IMAGES: tuple = ()
 
     def __init__(self, hard: bool) -> None:
         self.tick = None
         self.hard = hard
+        self.cause = "hard" if hard else "soft"
+        self.word = 0
+        self.resets = 0
         self.mounted = False
 
     def timer(self, period_ms, callback):
@@ -47,6 +55,21 @@ class Board:
 
     def hard_reset(self) -> bool:
         return self.hard
+
+    def reset_cause(self) -> str:
+        return self.cause
+
+    def kept(self) -> int:
+        return self.word
+
+    def keep(self, word: int) -> None:
+        self.word = word
+
+    def safe_pin(self) -> bool:
+        return False
+
+    def reset(self) -> None:
+        self.resets += 1
 
     def sdcard_present(self) -> bool:
         return self.sdcard.exists()
@@ -62,9 +85,18 @@ class Board:
 
 class Rig(Bench):
     """A runtime over a card that is a folder and, with `medium`, a store; `self.board.tick(None)`
-    is one poll. `hard`: the reset that it starts from was no soft one."""
+    is one poll. `hard`: the reset that it starts from was no soft one; `cause`, `word`: what the
+    board says of it and has kept. `settings`: of the boot configuration."""
 
-    def __init__(self, folder, medium: Region | None = None, hard: bool = True) -> None:
+    def __init__(
+        self,
+        folder,
+        medium: Region | None = None,
+        hard: bool = True,
+        cause: str = "",
+        word: int = 0,
+        **settings,
+    ) -> None:
         self.screen = Screen()
         super().__init__()
         console = Console(self.screen, ("stdout",))
@@ -72,6 +104,11 @@ class Rig(Bench):
         self.node.svc.stdout = AppText(self.log, self.clock, console.text).text
         self.node.emit = self.node.values._emit = self.log.emit
         self.board = Board(hard)
+        self.board.cause = cause or self.board.cause
+        self.board.word = word
+        self.config = Config()
+        for name, value in settings.items():
+            setattr(self.config, name, value)
         chunk = memoryview(bytearray(64))
         self.board.sdcard = Path(folder)
         card = SdCard(self.board, str(folder))
@@ -83,8 +120,15 @@ class Rig(Bench):
         else:
             self.store = Store(medium, self.log.emit)
             self.service = self.provisioning = Provisioning(*common, self.store, chunk)
-        scan = Scan(card, self.service, chunk)
-        self.runtime = Runtime(self.board, self.service, scan, chunk)
+        scans = {"sd": Scan(card, self.service, chunk)}
+        scans["sd"].depend = self.config.depend
+        guard = Guard(self.board, self.config, self.clock)
+        self.sources = Sources(self.service, self.config, guard, scans)
+        self.runtime = Runtime(self.board, self.service, self.sources, chunk)
+        self.runtime.guard = guard
+        self.service.reset = guard.reset
+        if medium is not None:
+            self.provisioning.again = guard.may_start
 
     def boot(self) -> None:
         self.runtime.start()

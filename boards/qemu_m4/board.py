@@ -14,6 +14,12 @@ _LINES = const(93)
 # Devices that together are one FRAM region: (I2C address, size in bytes).
 FRAM = ((0x50, 65536), (0x51, 65536))
 
+# What the boot configuration says here unless a file says otherwise, and images in the firmware.
+BOOT = ()
+IMAGES = ()
+
+_CAUSES = ("soft", "power-on", "hard", "watchdog", "", "hard fault")
+
 
 def console():
     """Where the boot log and the apps' text go: `write(buf)`, which never waits."""
@@ -103,3 +109,53 @@ def hard_reset():
     import machine
 
     return machine.reset_cause() != machine.SOFT_RESET
+
+
+def reset_cause():
+    """What began this start: "soft", "power-on", "hard", "watchdog" or "hard fault"."""
+    import machine
+
+    return _CAUSES[machine.reset_cause()]
+
+
+def reset():
+    """Resets the machine."""
+    import machine
+
+    machine.reset()
+
+
+def kept():
+    """The word that outlives every reset but the loss of power: below 2**30, 0 after that."""
+    import machine
+
+    return machine.kept()
+
+
+def keep(word: int):
+    """Puts a new one there."""
+    import machine
+
+    machine.kept(word)
+
+
+def safe_pin():
+    """Whether the switch for the safe mode is on: the machine's argument `safe`."""
+    import machine
+
+    return machine.argument("safe")
+
+
+def watchdog(ms: int):
+    """The running watchdog: `feed()` it within `ms`."""
+    from machine import WDT
+
+    return WDT(timeout=ms)
+
+
+def mount_flash(root: str):
+    """Makes the flash file system readable and writable below `root`. Raises OSError."""
+    import vfs
+    from machine import Flash
+
+    vfs.mount(vfs.VfsFat(Flash()), root)

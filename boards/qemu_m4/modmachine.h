@@ -8,5 +8,6 @@
 extern const mp_obj_type_t machine_pin_type;
 extern const mp_obj_type_t qemu_timer_type;
 extern const mp_obj_type_t qemu_sdcard_type;
+extern const mp_obj_type_t qemu_flash_type;
 
 #endif

@@ -2,6 +2,8 @@
 // CMSDK timer 0 counts down at the board's clock. When the emulator derives time from instructions
 // (-icount), the same number of ticks is the same instruction in every run.
 
+#include <string.h>
+
 #include "py/runtime.h"
 #include "shared/readline/readline.h"
 #include "shared/runtime/interrupt_char.h"
@@ -24,10 +26,25 @@ static void set(uint32_t ticks) {
     }
 }
 
+// Ticks from power-on at which the host wants the power to fail: the machine's argument `off=`.
+static uint32_t wanted(void) {
+    char arguments[1024];
+    if (reset_cause() != RESET_POWER_ON || semihost_arguments(arguments, sizeof(arguments)) != 0) {
+        return 0;
+    }
+    const char *text = strstr(arguments, " off=");
+    uint32_t ticks = 0;
+    for (text = text == NULL ? "" : text + 5; *text >= '0' && *text <= '9'; text++) {
+        ticks = ticks * 10 + (uint32_t)(*text - '0');
+    }
+    return ticks;
+}
+
 void moment_init(void) {
     M4_NVIC_IPR[MPS2_TIMER_IRQ] = PRIORITY_MOMENT;
     M4_NVIC_ISER = 1u << MPS2_TIMER_IRQ;
-    set(reset_kept_moment());
+    uint32_t ticks = wanted();
+    set(ticks > 0 ? ticks : reset_kept_moment());
     reset_keep_moment(0);
 }
 

@@ -22,6 +22,12 @@
 #define MPS2_TIMER_INTCLEAR MPS2_REG(0x4000000Cu)
 #define MPS2_TIMER_IRQ (8)
 
+// CMSDK APB watchdog, counts down at the clock above: an NMI at the first zero, a reset at the next.
+#define MPS2_WDOG_LOAD MPS2_REG(0x40008000u)
+#define MPS2_WDOG_CTRL MPS2_REG(0x40008008u)
+#define MPS2_WDOG_CTRL_ON (3u) // interrupt and reset
+#define MPS2_WDOG_INTCLEAR MPS2_REG(0x4000800Cu) // any write: counts from LOAD again
+
 // SBCon I2C: pins are set and cleared by mask, open drain; reading gives the levels.
 #define MPS2_I2C_READ MPS2_REG(0x4002A000u)
 #define MPS2_I2C_SET MPS2_REG(0x4002A000u)

@@ -9,7 +9,8 @@
 typedef struct {
     uint32_t magic; // anything else: the RAM has lost its content
     uint32_t cause; // of the next start, if nothing says better
-    uint32_t handle;
+    uint32_t handles[RESET_HANDLES];
+    uint32_t word;
     uint32_t moment;
 } kept_t;
 
@@ -24,7 +25,9 @@ void reset_init(void) {
     } else {
         cause = RESET_POWER_ON;
         _kept.magic = KEPT_MAGIC;
-        _kept.handle = 0;
+        _kept.handles[0] = 0;
+        _kept.handles[1] = 0;
+        _kept.word = 0;
         _kept.moment = 0;
     }
     _kept.cause = RESET_HARD;
@@ -47,12 +50,20 @@ void reset_now(reset_cause_t next) {
     }
 }
 
-uint32_t reset_kept_handle(void) {
-    return _kept.handle;
+uint32_t reset_kept_handle(unsigned int place) {
+    return _kept.handles[place];
 }
 
-void reset_keep_handle(uint32_t handle) {
-    _kept.handle = handle;
+void reset_keep_handle(unsigned int place, uint32_t handle) {
+    _kept.handles[place] = handle;
+}
+
+uint32_t reset_kept_word(void) {
+    return _kept.word;
+}
+
+void reset_keep_word(uint32_t word) {
+    _kept.word = word;
 }
 
 uint32_t reset_kept_moment(void) {

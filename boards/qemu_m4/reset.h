@@ -10,6 +10,7 @@ typedef enum {
     RESET_SOFT = 0,
     RESET_POWER_ON = 1,
     RESET_HARD = 2,
+    RESET_WATCHDOG = 3,
     RESET_FAULT = 5, // the fault handler reset the machine
 } reset_cause_t;
 
@@ -25,9 +26,14 @@ void reset_note_soft(void);
 // Resets the machine; the next start reports `cause`.
 __attribute__((noreturn)) void reset_now(reset_cause_t cause);
 
-// A host file handle that must not be lost over a reset: 0 if none. See sdcard.
-uint32_t reset_kept_handle(void);
-void reset_keep_handle(uint32_t handle);
+// Host file handles that must not be lost over a reset, by place: 0 if none. See modmachine_block.
+#define RESET_HANDLES (2)
+uint32_t reset_kept_handle(unsigned int place);
+void reset_keep_handle(unsigned int place, uint32_t handle);
+
+// A word that outlives every reset but not the loss of power, which leaves 0.
+uint32_t reset_kept_word(void);
+void reset_keep_word(uint32_t word);
 
 // Ticks until a moment that a reset must not take away: 0 if none. See moment.
 uint32_t reset_kept_moment(void);

@@ -8,6 +8,7 @@
 #include "boards/qemu_m4/reset.h"
 #include "boards/qemu_m4/ticks.h"
 #include "boards/qemu_m4/uart.h"
+#include "boards/qemu_m4/watchdog.h"
 
 extern uint32_t _data_load, _data_start, _data_end, _bss_start, _bss_end;
 extern uint32_t _stack_guard, _stack_start, _stack_end, _fault_stack_end;
@@ -91,7 +92,7 @@ __attribute__((naked)) void Fault_Handler(void) {
 __attribute__((used, section(".vectors"))) static const void *const vectors[16 + 32] = {
     [0] = &_stack_end,
     [1] = Reset_Handler,
-    [2] = Fault_Handler, // NMI
+    [2] = NMI_Handler, // the watchdog
     [3] = Fault_Handler, // hard fault; memory, bus and usage faults escalate to it
     [4] = Fault_Handler,
     [5] = Fault_Handler,

@@ -17,6 +17,10 @@ NAME = "sim"
 # Bytes of the heap that are set apart for task memory at boot, as on the Cortex-M4.
 POOL = const(34 * 1024)
 
+# What the boot configuration says here unless a file says otherwise, and images in the firmware.
+BOOT = ()
+IMAGES = ()
+
 _SECTOR = const(512)
 _FRAM_SIZE = const(0x20000)
 _WAIT_MS = const(50)
@@ -155,6 +159,40 @@ def attend():
 def hard_reset():
     """Always: a program starts from nothing."""
     return True
+
+
+def reset_cause():
+    """A program starts from nothing."""
+    return "power-on"
+
+
+def reset():
+    """Ends the program."""
+    sys.exit()
+
+
+def kept():
+    """Nothing outlives a program."""
+    return 0
+
+
+def keep(word: int):
+    """Nothing outlives a program."""
+
+
+def safe_pin():
+    """Whether the program was started with the argument `safe`."""
+    return "safe" in sys.argv
+
+
+def watchdog(ms: int):
+    """A program has none."""
+    return
+
+
+def mount_flash(root: str):
+    """A program has none. Raises OSError."""
+    raise OSError(19)
 
 
 def timer(period_ms: int, callback):

@@ -14,6 +14,10 @@ NAME = sys.platform
 # Bytes of the heap that are set apart for task memory at boot.
 POOL = const(16 * 1024)
 
+# What the boot configuration says here, and images that go with it.
+BOOT = ()
+IMAGES = ()
+
 
 def console():
     """None: text between the lines of the REPL would disturb programs that speak to it.
@@ -63,6 +67,42 @@ def hard_reset():
     if not hasattr(machine, "SOFT_RESET"):
         return True
     return machine.reset_cause() != machine.SOFT_RESET
+
+
+def reset_cause():
+    """Most ports number causes differently: a start of Python is all that is known."""
+    return "hard" if hard_reset() else "soft"
+
+
+def reset():
+    """Resets the board."""
+    import machine
+
+    machine.reset()
+
+
+def kept():
+    """No word outlives a reset here."""
+    return 0
+
+
+def keep(word: int):
+    """No word outlives a reset here."""
+
+
+def safe_pin():
+    """No switch asks for the safe mode."""
+    return False
+
+
+def watchdog(ms: int):
+    """None is used."""
+    return
+
+
+def mount_flash(root: str):
+    """The port's own file system stays where it is. Raises OSError."""
+    raise OSError(19)
 
 
 def timer(period_ms: int, callback):

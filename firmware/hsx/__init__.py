@@ -11,6 +11,8 @@
 >>> hsx.set(2, 257, 21.5)         set one: PID, OID, number
 >>> hsx.commands()                what the apps can be asked to do
 >>> hsx.call(2, 272)              ask: PID, OID
+>>> hsx.boot_report()             what the last boot tried, and why not
+>>> hsx.safe_mode()               reset, and start nothing
 >>> hsx.run()                     the node alone until Ctrl-C
 >>> hsx.start(), hsx.poll()       on stock firmware: start the node; a turn without a timer
 
@@ -196,6 +198,24 @@ def format(confirmation: str = "") -> None:
 
     lock.run(runtime().provisioning.format, confirmation)
     status()
+
+
+def boot_report() -> "Rows":
+    """Prints what the boot tried, in which order, and what came of it, and the boot faults that
+    the store has counted; returns the rows: tuples (source, result, errno's name, detail, ms)."""
+    from . import console
+    from .boot import lock
+
+    service: "Any" = runtime().service
+    console.print_report(service.report)
+    if service.KEEPS_SETS and service.valid():
+        console.print_faults(lock.run(service.boot_faults))
+    return console.Rows(service.report)
+
+
+def safe_mode() -> None:
+    """Resets the node; it then starts nothing, until the reset after that."""
+    runtime().service.reset(True)
 
 
 def run() -> None:

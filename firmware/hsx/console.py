@@ -144,6 +144,21 @@ def print_events(events: "list[tuple[Any, ...]]") -> None:
         print(event_line(event))
 
 
+def print_report(rows: "list[tuple[Any, ...]]") -> None:
+    """The table of `hsx.boot_report()`."""
+    print("SOURCE     RESULT        MS")
+    for source, result, code, detail, ms in rows:
+        print("%-10s %-10s %5d  %s %s" % (source, result, ms, code, detail))
+
+
+def print_faults(facts: "dict[str, Any]") -> None:
+    """Its last line: what was counted, and what the last one was."""
+    kinds = ("exception", "watchdog", "task", "brown-out", "hard fault")
+    counts = ", ".join(["%s %d" % (kind, facts[kind]) for kind in kinds if facts[kind]])
+    last = "; last: %s %s" % (facts["last"], facts["name"]) if facts["last"] else ""
+    print("faults     " + (counts or "none") + last)
+
+
 def print_image(info: "dict[str, Any]") -> None:
     """The lines of `hsx.info()`."""
     for key in sorted(info):

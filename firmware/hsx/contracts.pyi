@@ -98,6 +98,8 @@ class Board(Slot, Protocol):
 
     NAME: str
     POOL: int  # bytes of arena memory
+    BOOT: tuple[tuple[str, Any], ...]  # boot.config: keys and values that are the board's own
+    IMAGES: tuple[tuple[str, bytes], ...]  # in the firmware: names and bytes
 
     def console(
         self,
@@ -107,6 +109,13 @@ class Board(Slot, Protocol):
     def unique_id(self) -> bytes: ...  # what tells it from all other boards
     def links(self, links: Links, /) -> list[Runner]: ...  # with engines of links.uart(), .can()
     def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
+    def reset_cause(self) -> str: ...  # soft, power-on, hard, watchdog, brown-out, hard fault
+    def reset(self) -> None: ...  # does not return on a machine
+    def kept(self) -> int: ...  # a word below 2**30 that outlives every reset but power-on
+    def keep(self, word: int, /) -> None: ...
+    def safe_pin(self) -> bool: ...  # whether a switch asks for the safe mode
+    def watchdog(self, ms: int, /) -> Any: ...  # with feed(); None: the board has none
+    def mount_flash(self, root: str, /) -> None: ...  # OSError: no flash file system
     # None: the port has no timer, and somebody has to call `hsx.poll()`.
     def timer(self, period_ms: int, callback: Callable[[Any], None], /) -> TimerHandle | None: ...
 

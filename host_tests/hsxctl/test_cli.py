@@ -12,7 +12,18 @@ from builders import RET, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl.cli import argument_tree, main
 
 COMMANDS = ("asm", "verify", "info", "key", "sign", "run", "sdcard", "sim")
-COMMANDS += ("push", "nodes", "ps", "status", "slots", "activate", "confirm", "rollback", "kill")
+COMMANDS += (
+    "push",
+    "serve",
+    "nodes",
+    "ps",
+    "status",
+    "slots",
+    "activate",
+    "confirm",
+    "rollback",
+    "kill",
+)
 COMMANDS += ("values", "call", "events", "log", "abort", "completion", "fleet")
 
 

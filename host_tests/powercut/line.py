@@ -4,6 +4,7 @@
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 from hsxctl.simulate.qemu import QemuNode
 
@@ -17,15 +18,22 @@ class Off(Exception):
 
 class Machine:
     """`firmware`: the ELF file; `fram`: the file of the FRAM; `sd`: the file of the card, None for
-    none. A context manager; when it is left, the power is cut. Raises ToolError if the machine
-    does not start, Off as soon as its power is gone."""
+    none; `icount` and `more` go on to QemuNode. A context manager; when it is left, the power is
+    cut. Raises ToolError if the machine does not start, Off as soon as its power is gone."""
 
-    def __init__(self, firmware: Path, fram: Path, sd: Path | None = None) -> None:
+    def __init__(
+        self,
+        firmware: Path,
+        fram: Path | None,
+        sd: Path | None = None,
+        icount: int | None = _ICOUNT,
+        **more: Any,
+    ) -> None:
         self._line, theirs = socket.socketpair()
         self._line.settimeout(_PATIENCE)
         self._seen = b""
         self._window = 0  # bytes that the node still takes of what is pasted
-        self.node = QemuNode(firmware, sd, fram, _ICOUNT, theirs)
+        self.node = QemuNode(firmware, sd, fram, icount, theirs, **more)
 
     def __enter__(self) -> "Machine":
         return self

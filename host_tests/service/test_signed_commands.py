@@ -47,7 +47,7 @@ def test_a_role_sets_the_values_up_to_its_level(role, level):
 
 
 @pytest.mark.requirement("P-87")
-@pytest.mark.parametrize("action", range(1, 10))
+@pytest.mark.parametrize("action", range(1, 11))
 @pytest.mark.parametrize("role", ROLES)
 def test_each_action_needs_its_role(role, action):
     node = Site()
@@ -104,7 +104,7 @@ def test_a_command_with_any_byte_changed_is_refused():
         ({"nodes": []}, EACCES),
         ({"key": stranger}, EACCES),
         ({"key": None}, EACCES),
-        ({"action": 10}, EBADMSG),
+        ({"action": 11}, EBADMSG),
         ({"action": c.ABORT}, ENOENT),
         ({"action": 0}, EBADMSG),
         ({"action": c.LOAD}, EBADMSG),

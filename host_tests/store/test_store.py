@@ -225,6 +225,8 @@ def test_wear_is_folded_after_so_many_bytes_and_rides_on_other_writes_for_nothin
     values = bench.store.wear._regions[3]
     bench.store.fold()
     base = bench.state.wear[3]
+    while not bench.store.values.known:
+        bench.store.poll(0)
     for _ in range((FOLD - values.written) // 16):
         assert not bench.store.poll(0)
         values.write(0, bytes(16))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from measure import (
     bench_bus,
+    boot,
     can,
     can_node,
     can_receive,
@@ -45,6 +46,7 @@ TARGETS: record.Targets = {
     "uart.eff_5ms_512": (">=", 0.97),
     "uart.insns_per_byte": ("<=", 300),
     "uart.rx_ram": ("<=", 3072),
+    "boot.fram_read_per_byte": ("<=", 1.2),
 }
 
 
@@ -76,6 +78,7 @@ def main() -> None:
     figures.update(can.count())
     figures.update(bench_bus.count())
     figures["store.ram_high_water"] = store.ram_high_water(options.firmware, FOLDER)
+    figures.update(boot.count(options.firmware, FOLDER))
     figures.update(uart.count())
     figures.update(uart_peers.count(uart.PAYLOAD))
     before = record.write(RESULT, figures)

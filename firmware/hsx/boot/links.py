@@ -104,6 +104,20 @@ class Links:
         for runner in self.runners:
             runner.close()
 
+    def unique_id(self) -> bytes:
+        """What tells the node from all others."""
+        return self._board.unique_id()
+
+    def can_ask(self) -> bool:
+        """Whether the node is a station of a CAN bus, with a number."""
+        return any(getattr(engine, "number", 127) != 127 for engine in self._engines)
+
+    def ask(self, message: bytes) -> None:
+        """Sends the masters of all buses a message that they did not ask for."""
+        for engine in self._engines:
+            if getattr(engine, "number", 127) != 127:
+                engine.tell(message)
+
     def poll(self, now: int) -> None:
         """A turn for each; then the events that somebody has subscribed to."""
         for runner in self.runners:

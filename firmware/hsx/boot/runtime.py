@@ -26,24 +26,34 @@ if TYPE_CHECKING:
     from ..service.provisioning import Provisioning
     from ..service.session import Session
     from ..store.bank import Image
+    from .ask import Ask
+    from .guard import Guard
     from .links import Links
-    from .scan import Scan
+    from .sources import Sources
 
 _PERIOD = const(10)  # ms between polls
 _SLICE = const(5)  # ms that a job may take of one poll
+_FEED = const(500)  # ms between two feeds of the watchdog of a node that was stopped
 _BUF = const(256)  # bytes that the REPL reads of a file at a time
 
 
 class Runtime:
     """Made by `wiring.build`. `service`: a Provisioning, or Loads for a board without a store.
-    `chunk`: the buffer of loads from the REPL."""
+    `chunk`: the buffer of loads from the REPL. `watchdog`: what healthy polls feed."""
+
+    # Of the class: what stays as it is takes no heap.
+    watchdog: "Any" = None
+    _ask: "Ask | None" = None
+    _trouble = ""  # the last error that a poll has met
+    _over = False  # the boot was told to be over
 
     def __init__(
-        self, board: "Board", service: "Loads", scan: "Scan", chunk: "memoryview"
+        self, board: "Board", service: "Loads", sources: "Sources", chunk: "memoryview"
     ) -> None:
         self._board = board
         self._clock = service.clock
-        self._scan = scan
+        self.sources = sources
+        self._scan = sources.scans["sd"]
         self._chunk = chunk
         self._timer: "TimerHandle | None" = None
         self._booted = False
@@ -58,11 +68,12 @@ class Runtime:
         self.node.provisioner = self
         self.occupancy: "Occupancy | None" = None  # put in by who knows the limits
         self.links: "Links | None" = None  # put in by who has some
+        self.guard: "Guard | None" = None  # put in by who has a configuration
 
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them. A board without one
         tells so, and `turn` has to be called instead."""
-        self._job = Job(self._or_scan(self.service.boot(self._board.hard_reset())))
+        self._job = Job(self._guarded(self.sources.boot(self._board.hard_reset())))
         self._timer = self._board.timer(_PERIOD, self._tick)
         if self._timer is None:
             self.by_hand = True
@@ -73,6 +84,9 @@ class Runtime:
         if self._timer is not None:
             self._timer.deinit()
             self._timer = None
+            if self.watchdog is not None:
+                # It can't be stopped: what was ended in order is no fault.
+                self._timer = self._board.timer(_FEED, self._feed)
         if self.links is not None:
             self.links.close()
         self.node.stop()
@@ -96,12 +110,14 @@ class Runtime:
         else:
             steps = self.service.poll(now)
             if steps is not None:
-                self._job = Job(self._or_scan(steps))
+                self._job = Job(self._after(steps))
             else:
-                card = self._scan.watch(now, not self._has_set)
+                card = self._scan.watch(now, self._takes_cards())
                 if card is not None:
                     self._job = Job(card)
         if not self._booted:
+            if self.watchdog is not None:
+                self.watchdog.feed()
             return 0
         self.service.changing = self._job is not None
         if self._asked is not None:
@@ -110,7 +126,14 @@ class Runtime:
             self.occupancy.poll(now)
         if self.links is not None:
             self.links.poll(now)
-        return self.node.poll(now)
+        if self._ask is not None:
+            self._go_on_asking(self._ask, now)
+        if self.guard is not None:
+            self.guard.poll(now)
+        wait = self.node.poll(now)
+        if self.watchdog is not None:
+            self.watchdog.feed()
+        return wait
 
     def load_later(self, path: str) -> None:
         """Loads a file and starts it in the polls that follow: for apps, which can't wait. EBUSY
@@ -196,17 +219,26 @@ class Runtime:
         clock.advance(ms)
         return lock.run(self._poll)
 
-    def _or_scan(
-        self, steps: "Generator[None, None, bool] | None"
-    ) -> "Generator[None, None, bool]":
-        """`steps`, then the card if no set runs after them; else its files can be read."""
-        runs = steps is not None and (yield from steps)
-        self._has_set = runs
-        if runs:
-            self._scan.mount()
-        else:
-            yield from self._scan.run()
-        return runs
+    def _guarded(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
+        """The boot, whatever happens in it: what nobody expected leaves a node that can be
+        reached, and a set on trial gives way."""
+        try:
+            self._has_set = yield from steps
+        except Exception as error:  # noqa: BLE001  the node outlives whatever a boot meets
+            self.sources.failed(error)
+            self._has_set = False
+            service: "Any" = self.service
+            if service.KEEPS_SETS and service.valid() and service.on_trial():
+                self._has_set = yield from service.revert("boot failed")
+        return self._has_set
+
+    def _after(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
+        self._has_set = yield from self.sources.after(steps)
+        return self._has_set
+
+    def _takes_cards(self) -> bool:
+        """Whether a card that comes in is scanned: if nothing better runs."""
+        return not self._has_set and not self.sources.safe and self.sources.takes_cards
 
     def _end(self, job: "Job") -> None:
         self._job = None
@@ -214,14 +246,47 @@ class Runtime:
             self._booted = True
             if self.links is not None:
                 self.links.open()
-            source = "FRAM" if job.result else "SD"
-            self.events.emit("boot", 0, {"state": "over", "source": source})
+        if self.sources.asks and self._ask is None and self.links is not None:
+            self.begin_asking(self.links)
+        if self._ask is None:
+            self._tell_over()
         if job.error is not None and not job.awaited:
             self.events.warn("FRAM", job.error)
 
+    def _tell_over(self) -> None:
+        if not self._over:
+            self._over = True
+            self.events.emit("boot", 0, {"state": "over", "source": self.sources.source()})
+
+    def begin_asking(self, links: "Links") -> None:
+        """Asks the CAN master for a set from now on, if there is one."""
+        self.sources.asks = False
+        if not links.can_ask():
+            return
+        from .ask import Ask
+
+        self._ask = Ask(links, self.service, self.sources.config)
+        self.events.emit("boot", 0, {"state": "asking", "source": "CAN"})
+
+    def _go_on_asking(self, ask: "Ask", now: int) -> None:
+        """Until a set has come; the boot does not wait for ever."""
+        ask.poll(now)
+        answered = self._has_set and ask.answered()
+        if answered:
+            self.sources.got("runs", ask.since)
+        elif not ask.waits and not self._over:
+            self.sources.got("no answer", ask.since)
+        if answered or self.sources.runs and not ask.waits:
+            self._ask = None
+        if answered or not ask.waits:
+            self._tell_over()
+
+    def _feed(self, timer: "Any") -> None:
+        self.watchdog.feed()
+
     def _change(self, steps: "Generator[None, None, bool]") -> bool:
         """A job that the REPL asked for and waits for."""
-        job = Job(self._or_scan(steps), awaited=True)
+        job = Job(self._after(steps), awaited=True)
         lock.run(self._take, job)
         while not job.done:
             lock.run(self._poll)
@@ -344,4 +409,7 @@ class Runtime:
         try:
             self.poll(self._clock())
         except Exception as error:  # noqa: BLE001  the node outlives whatever a poll meets
-            self.events.emit("warning", 0, {"source": "poll", "detail": repr(error)})
+            told = repr(error)
+            if told != self._trouble:  # each poll may meet it
+                self._trouble = told
+                self.events.emit("warning", 0, {"source": "poll", "detail": told})

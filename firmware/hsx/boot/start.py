@@ -22,10 +22,24 @@ except ImportError:  # CPython
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..contracts import Board
+    from .runtime import Runtime
 
 # Bytes of new objects after which the collector runs. What is made next lies low again, so that
 # what stays (a module that is needed for the first time, a task) does not cut the free heap up.
 _COLLECT = const(2048)
+
+
+def _built(board: "Board") -> "Runtime":
+    """The node; a minimal one if it can't be built: never none."""
+    try:
+        return wiring.build(board)
+    except Exception as error:  # noqa: BLE001  without a node nobody could mend it from afar
+        told = repr(error)
+    gc.collect()
+    runtime = wiring.build(board, minimal=True)
+    runtime.service.report.append(("boot", "failed", "", told[:40], 0))
+    runtime.events.emit("warning", 0, {"source": "boot", "detail": told})
+    return runtime
 
 
 def run(board: "Board") -> None:
@@ -38,7 +52,7 @@ def run(board: "Board") -> None:
         gc.threshold(_COLLECT)
     kbd_intr(-1)
     try:
-        runtime = wiring.build(board)
+        runtime = _built(board)
         native.settle()
         hsx.attach(runtime)
         if hasattr(sys, "atexit"):

@@ -28,6 +28,7 @@ a whole bus, and acts once on each: the node keeps the counter.
 | CALL 7 | its auth level | PID, zero, OID u16, then its token: UTF-8, zeros behind it |
 | KILL 8 | ADMIN | PID |
 | ABORT 9 | ADMIN | nothing: the transfer on its way, by any link, ends; else the staged set goes |
+| RESET 10 | ADMIN | 1 for the safe mode at the next start, 0 for a plain one |
 """
 
 import struct
@@ -47,6 +48,7 @@ SET = const(6)
 CALL = const(7)
 KILL = const(8)
 ABORT = const(9)
+RESET = const(10)
 
 FLAG_ACTIVATE = const(1)
 

@@ -54,6 +54,7 @@ EVENTS = const(11)
 ACK = const(12)
 COMMAND = const(13)
 LOAD = const(14)
+BOOT = const(15)
 
 # Name; numbers of its request; values of its reply; values of a row, for a list.
 TABLE = (
@@ -156,6 +157,7 @@ TABLE = (
         ("state", "source", "bytes", "total", "percent", "code", "where", "detail"),
         (),
     ),
+    ("boot", ("from",), (), ("source", "result", "code", "detail", "ms")),
 )
 
 

@@ -8,7 +8,7 @@ one that nobody steps ends by itself. Several may be on their way at once, each 
 from micropython import const
 
 from .. import ticks
-from ..errors import EBUSY, ENODEV, ENOENT, ESRCH, HsxError
+from ..errors import EBUSY, ENODEV, ENOENT, ENOTSUP, ESRCH, HsxError
 from ..node import tasks as t
 from .session import Session
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .policy import Policy
 
 _SECOND = const(1000)  # ms
+_FAREWELL = const(300)  # ms between a command and the reset that it asks for
 _TOLD = const(4)  # refusals in a second
 _REMEMBERED = const(2)  # loads that have failed, so that `status` can tell why
 
@@ -32,6 +33,10 @@ class Loads:
     `write_ms`: longest pause between two pieces; `total_ms`: longest time of a load (P-41)."""
 
     KEEPS_SETS = False
+    # Resets the node, with True into the safe mode. None: it can't.
+    reset: "Any" = None
+    _reset_at = -1  # tick at which a host wants it, -1: none does
+    _into_safe = False
 
     def __init__(
         self,
@@ -55,6 +60,8 @@ class Loads:
         self.refused = 0  # requests of hosts, in the second that began at `_second`
         self._second = clock()
         self.changing = False  # whether the set that runs is being changed
+        # What the boot tried: source, result, errno's name, detail, ms (boot.report).
+        self.report: "list[tuple[str, str, str, str, int]]" = []
 
     def begin(
         self,
@@ -110,17 +117,15 @@ class Loads:
             self._failed.insert(0, session)
             del self._failed[_REMEMBERED:]
 
-    def boot(self, hard: bool) -> "Generator[None, None, bool] | None":
-        """The work of starting what the node keeps, in steps; None: it keeps nothing. `hard`: the
-        reset was no soft one."""
-        return None
-
     def close(self) -> None:
         """Before a reset that is asked for."""
 
     def poll(self, now: int) -> "Generator[None, None, bool] | None":
         """Ends the loads that have stood still for too long. Work that is due and takes longer
         than a poll may, in steps, or None."""
+        if self._reset_at >= 0 and ticks.reached(now, self._reset_at):
+            self._reset_at = -1
+            self.reset(self._into_safe)
         work = self._work
         self._work = None
         at = len(self._sessions)
@@ -149,6 +154,14 @@ class Loads:
     def wanting(self) -> bool:
         """Whether a change of what runs waits or is under way."""
         return self._work is not None or self.changing
+
+    def reset_later(self, safe: bool) -> None:
+        """Resets the node as soon as the reply to who asked for it is out; `safe`: into the safe
+        mode. ENOTSUP: the board can't."""
+        if self.reset is None:
+            raise HsxError(ENOTSUP, "begin", "this node can't reset itself")
+        self._reset_at = ticks.add(self.clock(), _FAREWELL)
+        self._into_safe = safe
 
     def cancel(self) -> None:
         """Ends the transfer that is on its way, whichever link it comes by. ENOENT: none is."""

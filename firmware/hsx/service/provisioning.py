@@ -16,9 +16,10 @@ from micropython import const
 
 from .. import errors, ticks
 from ..errors import EBADMSG, EBUSY, EIO, ENODEV, ENOENT, HsxError
-from ..image.verify import Verification, verify
+from ..image.verify import Verification
 from ..link.command import ACTIVATE, CONFIRM
 from ..node import names
+from ..node.tasks import stop_name
 from ..store.bank import FIXED_PID, Image
 from ..store.store import BANK_NAMES
 from ..store.superblock import BANK_A, BANK_B, NONE, TRIAL
@@ -28,11 +29,12 @@ from .set_tasks import SetTasks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from typing import Any
 
     from ..contracts import Clock, ReadInto
     from ..node.node import Node
+    from ..node.tasks import Task
     from ..store.bank import BankReader
     from ..store.staging import Staging
     from ..store.store import Store
@@ -45,36 +47,36 @@ ASKED = "asked for"  # the reason of a rollback that nothing forced
 _TRIES = const(3)  # to read a medium at boot
 
 
-class _Digests:
-    """Reads through to `readinto` and takes the CRC-32 and SHA-256 of what passes."""
-
-    def __init__(self, readinto: "ReadInto") -> None:
-        self._readinto = readinto
-        self._sha256 = hashlib.sha256()
-        self.crc = 0
-
-    def readinto(self, buf: "memoryview") -> int:
-        got = self._readinto(buf) or 0
-        self._sha256.update(buf[:got])
-        self.crc = binascii.crc32(buf[:got], self.crc)
-        return got
-
-    def sha256(self) -> bytes:
-        return self._sha256.digest()
+def _never(name: str) -> bool:
+    return False
 
 
-def describe(
+def describing(
     policy: "Policy", readinto: "ReadInto", label: str, buf: "memoryview", version: str = ""
-) -> Image:
+) -> "Generator[None, None, Image]":
     """The directory entry of the image that `readinto` gives, named after its app, or after
-    `label` (a path). EBADMSG for an image that breaks a rule; what the policy raises for one
-    that this node would not run, or that says another `version`."""
-    digests = _Digests(readinto)
+    `label` (a path); a buffer of it a step. EBADMSG for an image that breaks a rule; what the
+    policy raises for one that this node would not run, or that says another `version`."""
     admission = policy.admission(version)
-    header, metadata, length = verify(digests.readinto, buf, admission)
-    admission.end(metadata)
+    verification = Verification(admission)
+    digester = hashlib.sha256()
+    crc = 0
+    try:
+        while True:
+            got = readinto(buf) or 0
+            if not got:
+                break
+            digester.update(buf[:got])
+            crc = binascii.crc32(buf[:got], crc)
+            verification.write(buf[:got])
+            yield
+        header, metadata, length = verification.end()
+        admission.end(metadata)
+    except HsxError as error:
+        error.where = "verify"
+        raise
     name = names.base(header.app_name, label, 0)
-    image = Image(name, length, digests.crc, digests.sha256())
+    image = Image(name, length, crc, digester.digest())
     image.version = version
     if metadata.info is not None:
         image.version = metadata.info.version or version
@@ -84,6 +86,18 @@ def describe(
         if metadata.wishes.get("pid_fixed", False):
             image.flags = FIXED_PID
     return image
+
+
+def describe(
+    policy: "Policy", readinto: "ReadInto", label: str, buf: "memoryview", version: str = ""
+) -> Image:
+    """The same at once."""
+    steps = describing(policy, readinto, label, buf, version)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
 
 
 class _Judge:
@@ -136,6 +150,8 @@ class Provisioning(Loads):
         self._staging: "Staging | None" = None
         self._source = "FRAM"  # where the set on its way comes from
         self._told = 0  # tick of the last event about it
+        # Whether a confirmed set that has faulted, and how, is to start again (boot.guard).
+        self.again: "Callable[[str], bool]" = _never
 
     @property
     def store(self) -> "Store":
@@ -145,9 +161,8 @@ class Provisioning(Loads):
 
     # ---- boot and trial -----------------------------------------------------------------------
 
-    def boot(self, hard: bool) -> "Generator[None, None, bool]":
-        """Opens the store and runs its active set (R9); returns whether one runs. `hard`: the
-        reset was no soft one. Whatever is wrong with the store is told, and the node goes on."""
+    def open(self) -> "Generator[None, None, bool]":
+        """Opens the store; whether there is one. What is wrong with it is told."""
         store = self._store
         for left in range(_TRIES - 1, -1, -1):
             try:
@@ -163,9 +178,16 @@ class Provisioning(Loads):
                     return False
                 yield
         self.node.saved = store.values
-        before = store.superblocks.state.active
+        return True
+
+    def boot(self, hard: bool) -> "Generator[None, None, bool]":
+        """Runs the active set of the opened store (R9); returns whether one runs. `hard`: the
+        reset was no soft one."""
+        if not self._store.valid:
+            return False
+        before = self.active()
         try:
-            after = store.commit.choose(hard)
+            after = self._store.commit.choose(hard)
         except OSError as error:
             self.events.warn("FRAM", error)
             return False
@@ -180,15 +202,15 @@ class Provisioning(Loads):
         work = Loads.poll(self, now)
         if work is not None or not self._store.valid:
             return work
-        if self._on_trial:
-            if self._tasks.faulted():
-                return None if self._tasks.locked() else self.revert("task faulted")
-            if ticks.diff(now, self._since) >= self._confirm_ms:
-                self._since = now  # if the medium fails now: tried again later
-                try:
-                    self.confirm()
-                except OSError as error:
-                    self.events.warn("FRAM", error)
+        fault = self._tasks.faulted()
+        if fault is not None and not self._tasks.locked():
+            return self._after_fault(fault)
+        if self._on_trial and fault is None and ticks.diff(now, self._since) >= self._confirm_ms:
+            self._since = now  # if the medium fails now: tried again later
+            try:
+                self.confirm()
+            except OSError as error:
+                self.events.warn("FRAM", error)
         self._store.poll(now)
         return None
 
@@ -321,6 +343,40 @@ class Provisioning(Loads):
         self._tell_rollback(before, store.superblocks.state.active, reason)
         return (yield from self.run_active())
 
+    def reject(self, reason: str) -> "Generator[None, None, int]":
+        """The active set faults: R10 says which bank is to run instead, or that none is."""
+        self._on_trial = False
+        self._tasks.stop()
+        before = self.active()
+        after = yield from self.store.commit.reject(before)
+        self._tell_rollback(before, after, reason)
+        return after
+
+    def _after_fault(self, task: "Task") -> "Generator[None, None, bool]":
+        """A task of the set has faulted: a trial is over, a confirmed set starts again as long as
+        `again` says so; then the one before it runs, or none."""
+        name = task.instance + " " + stop_name(task.stop)
+        self.noted("task", name)
+        if self._on_trial:
+            return (yield from self.revert("task faulted"))
+        if self.again(name):
+            return (yield from self.run_active())
+        after = yield from self.reject("task faulted")
+        return after != NONE and (yield from self.run_active())
+
+    def noted(self, kind: str, name: str) -> None:
+        """Counts a boot fault (store.faults), and tells it if that can't be written."""
+        store = self._store
+        try:
+            if store.valid:
+                store.faults().note(kind, self.active(), name, store.superblocks.state.generation)
+        except OSError as error:
+            self.events.warn("FRAM", error)
+
+    def boot_faults(self) -> "dict[str, Any]":
+        """What boot faults were counted (store.faults)."""
+        return self.store.faults().facts()
+
     def rollback(self) -> "Generator[None, None, bool]":
         """Back to the previous set (R10): on trial as `revert`, else a swap of two confirmed
         ones. Returns whether one runs. ENOENT if there is no previous set."""
@@ -330,6 +386,36 @@ class Provisioning(Loads):
         yield from store.commit.rollback()
         self._tell_rollback(before, store.superblocks.state.active, ASKED)
         return (yield from self.run_active())
+
+    def valid(self) -> bool:
+        """Whether there is a store."""
+        return self._store.valid
+
+    def has_banks(self) -> bool:
+        """Whether there is a store that keeps sets."""
+        return self._store.valid and self._store.layout.bank_size > 0
+
+    def on_trial(self) -> bool:
+        """Whether the active set is on trial."""
+        return self.store.status()["state"] == "trial"
+
+    def is_running(self) -> bool:
+        """Whether a set runs."""
+        return self._tasks.runs()
+
+    def stop(self) -> None:
+        """Ends the tasks of the set that runs."""
+        self._tasks.stop()
+
+    def images(self) -> "list[Image]":
+        """The images of the active set. Errors as Commit.reader."""
+        store = self.store
+        reader = store.commit.reader(store.superblocks.state.active)
+        return [reader.image(index) for index in range(reader.count)]
+
+    def was_reverted(self, images: "list[Image]") -> bool:
+        """Whether a set of these images is the one that was reverted last."""
+        return self.store.commit.was_reverted(images)
 
     def active(self) -> int:
         """The bank that runs: 0 none, 1 A, 2 B."""

@@ -203,6 +203,9 @@ class Requests:
             return node.values.row(at)
         if op == m.COMMANDS:
             return node.commands.row(at) if node.commands is not None else None
+        if op == m.BOOT:
+            report = self._loads.report
+            return report[at] if at < len(report) else None
         if op != m.PS:
             return banks[at] if at < len(banks) else None
         for task in node.tasks.order:

@@ -64,6 +64,10 @@ class SetTasks:
                 task.locked = False
                 self._node.kill(task.pid)
 
+    def runs(self) -> bool:
+        """Whether there are any."""
+        return len(self._tasks) > 0
+
     def locked(self) -> int:
         """The PID of a task that is under debug (P-45), 0 if none is."""
         for task in self._tasks:
@@ -71,12 +75,12 @@ class SetTasks:
                 return task.pid
         return 0
 
-    def faulted(self) -> bool:
-        """Whether one of the tasks was parked by an error."""
-        for task in self._tasks:  # noqa: SIM110  any() with a generator allocates
+    def faulted(self) -> "t.Task | None":
+        """The first of the tasks that was parked by an error."""
+        for task in self._tasks:
             if task.state == t.FAULTED:
-                return True
-        return False
+                return task
+        return None
 
     def _make_room(self, app: str) -> None:
         """The set's app takes the place of the same one from elsewhere."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ID = const(8)  # bytes: what a counter record calls its key by (store.counters)
 _DIGEST = const(16)  # bytes of a set's
 # The least role, by action.
-_NEEDS = bytes((FACTORY, ADMIN, ADMIN, ADMIN, ADMIN, ADMIN, USER, USER, ADMIN, ADMIN))
+_NEEDS = bytes((FACTORY, ADMIN, ADMIN, ADMIN, ADMIN, ADMIN, USER, USER, ADMIN, ADMIN, ADMIN))
 
 
 class SignedCommands:
@@ -35,7 +35,8 @@ class SignedCommands:
 
     def judge(self, command: "bytes | memoryview") -> int:
         """The role of whoever asks; nothing has happened yet. Raises as the module says."""
-        if len(command) != c.SIZE or not 0 < command[4] < len(_NEEDS) or command[6] or command[7]:
+        known = len(command) == c.SIZE and 0 < command[4] < len(_NEEDS)
+        if not known or command[6] or command[7]:
             raise HsxError(EBADMSG, "begin", "command is malformed")
         policy = self._loads.policy
         if struct.unpack_from("<I", command, 0)[0] != policy.network:
@@ -100,6 +101,8 @@ class SignedCommands:
             return loads.node.call(pid, oid, str(token, "utf-8") if token else None, role)
         elif action == c.KILL:
             loads.node.kill(pid)
+        elif action == c.RESET:
+            loads.reset_later(bool(pid))
         elif action == c.ABORT:
             loads.cancel()
         else:

@@ -194,6 +194,15 @@ class Commit:
         self._superblocks.put()
         return other
 
+    def was_reverted(self, images: "list[Image]") -> bool:
+        """Whether a bank holds the set of these images, reverted."""
+        digest = BankWriter(self._banks[0], images, self._compare).digest
+        state = self._state
+        for bank in (BANK_A, BANK_B):
+            if state.states[bank - 1] == REVERTED and state.digests[bank - 1] == digest:
+                return True
+        return False
+
     # ---- update -------------------------------------------------------------------------------
 
     def stage(self, images: "list[Image]") -> Staging:

@@ -18,6 +18,7 @@ COPY = const(128)  # bytes reserved for a superblock copy, of which 96 are used
 STAGING_COPY = const(64)  # bytes reserved for a staging record
 COUNTER = const(32)  # bytes of a counter: two records
 VALUE = const(48)  # bytes of a value: three slots
+FAULTS_COPY = const(64)  # bytes reserved for a record of boot faults
 
 _PROGRESS = const(4096)
 
@@ -57,6 +58,12 @@ class Layout:
             ("bank A", base, self.bank_size),
             ("bank B", base + self.bank_size, self.bank_size),
         ]
+
+    def faults(self, medium: Region) -> "SubRegion | None":
+        """The records of boot faults: right before the banks; None without banks."""
+        if not self.bank_base:
+            return None
+        return SubRegion(medium, self.bank_base - 2 * FAULTS_COPY, 2 * FAULTS_COPY)
 
     def regions(self, medium: Region) -> "list[SubRegion]":
         """A region for each partition."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SLOT = const(16)  # bytes
 _SLOTS = const(3)
 _FORMAT = "<HHII"  # key, f16, seq, tag; CRC-32 behind
+_LOOK = const(4)  # places that a poll looks at
 _RETRY = const(1000)  # ms until a save that failed is tried again
 
 
@@ -42,14 +43,27 @@ class SavedValues:
         self._slot = bytearray(SLOT)
         self._pending: "dict[int, tuple[int, int]]" = {}  # key -> bits, tick when due
         self._used = 0  # places with a key
-        self.damaged = 0  # slots that were neither blank nor valid when the store was opened
+        self._known = count  # places whose keys are known, from the first on
+        self.damaged = 0  # slots that were neither blank nor valid when they were looked at
 
     def open(self) -> None:
-        """Finds which keys are stored where."""
+        """Forgets which keys are stored where: it is found out when it is needed, or by polls, so
+        that a set without saved values starts without it."""
         self._pending.clear()
         self.damaged = 0
         self._used = 0
-        for at in range(self._count):
+        self._known = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether all places were looked at."""
+        return self._known == self._count
+
+    def _learn(self, most: int = -1) -> None:
+        """Looks at `most` more places, by default at all that are left."""
+        end = self._count if most < 0 else min(self._known + most, self._count)
+        while self._known < end:
+            at = self._known
             self._region.readinto(at * _SLOTS * SLOT, self._triple)
             key = 0
             for view in self._views:
@@ -59,6 +73,7 @@ class SavedValues:
                     self.damaged += 1
             self._keys[at] = 0
             self._take(at, key)
+            self._known = at + 1
 
     def clear(self) -> None:
         """Blanks every slot (format)."""
@@ -66,6 +81,7 @@ class SavedValues:
             self._triple[at] = 0
         for at in range(self._count):
             self._region.write(at * _SLOTS * SLOT, self._triple)
+        self.open()
 
     def restore(self, key: int) -> "int | None":
         """The bits of a key, those that still wait to be saved first; None if there are none: the
@@ -82,11 +98,12 @@ class SavedValues:
         return None if slot < 0 else self._field(slot, 2, 2)
 
     def occupancy(self) -> int:
-        """Percent of the places for keys."""
+        """Percent of the places for keys, as far as they are known."""
         return 100 * self._used // self._count
 
     def keys(self) -> "list[int]":
         """The keys that have a value on the medium."""
+        self._learn()
         return [key for key in self._keys if key and self.saved(key) is not None]
 
     def slots(self, at: int) -> "list[tuple[int, int, int, int, bool, bool] | None]":
@@ -130,6 +147,13 @@ class SavedValues:
                 return True
         return False
 
+    def look(self) -> bool:
+        """Looks at a few places for their keys; whether some were left."""
+        if self.known:
+            return False
+        self._learn(_LOOK)
+        return True
+
     def flush(self) -> None:
         """Saves all that waits: at a shutdown, and before a commit (R8)."""
         for key in list(self._pending):
@@ -161,6 +185,7 @@ class SavedValues:
 
     def drop_rejected(self) -> None:
         """V4: blanks every slot that is valid and not accepted."""
+        self._learn()
         for at in range(self._count):
             if not self._keys[at]:
                 continue
@@ -183,6 +208,7 @@ class SavedValues:
         self._keys[at] = key
 
     def _find(self, key: int) -> int:
+        self._learn()
         for at in range(self._count):
             if self._keys[at] == key:
                 return at

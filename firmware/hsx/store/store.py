@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contracts import Emit
+    from .faults import Faults
     from .layout import Layout
     from .region import Region
 
@@ -48,6 +49,7 @@ class Store:
     ) -> None:
         self.layout = layout_of(medium.size) if layout is None else layout
         self._emit = emit
+        self._told = False  # that there are damaged records
         self._worn = -1  # partition that was reported last
         regions = self.layout.regions(medium)
         self.wear = Wear(regions, wear_limit or LIMIT)
@@ -55,6 +57,7 @@ class Store:
         self.staging = StagingRecord(regions[1])
         self.counters = Counters(regions[2], self.layout.counters)
         self.values = SavedValues(regions[3], self.superblocks, self.layout.values)
+        self._medium = medium
         self._banks = regions[4:]
         chunk = memoryview(bytearray(CHUNK))
         self._chunk = chunk
@@ -94,8 +97,9 @@ class Store:
         except OSError:
             self.superblocks.valid = False
             raise
-        if self.values.damaged or self.counters.lost:
-            self._tell("warning", {"code": "EBADMSG", "detail": "damaged records"})
+        self._told = False
+        if self.counters.lost:
+            self._tell_damage()
         return True
 
     def format(self, confirmation: str = "") -> None:
@@ -119,10 +123,14 @@ class Store:
         if not self.valid:
             return False
         try:
+            if self.values.damaged:
+                self._tell_damage()
             if self.values.poll(now):
                 return True
             if self.wear.due():
                 self.fold()
+                return True
+            if self.values.look():
                 return True
         except OSError as error:
             code = errors.name(error.errno)
@@ -137,6 +145,14 @@ class Store:
             self._worn = at
             name = self.layout.partitions()[at][0]
             self._tell("warning", {"detail": "partition is worn", "partition": name})
+
+    def faults(self) -> "Faults":
+        """The record of boot faults, read. The medium's errors."""
+        from .faults import Faults
+
+        found = Faults(self.layout.faults(self._medium))
+        found.open()
+        return found
 
     def close(self) -> None:
         """Saves what waits: before a soft reset or a planned power-off."""
@@ -195,6 +211,11 @@ class Store:
             facts["sha256"] = image.sha256
             found.append(facts)
         return found
+
+    def _tell_damage(self) -> None:
+        if not self._told:
+            self._told = True
+            self._tell("warning", {"code": "EBADMSG", "detail": "damaged records"})
 
     def _tell(self, kind: str, data: "dict[str, Any]") -> None:
         if self._emit is not None:

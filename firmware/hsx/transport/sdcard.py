@@ -17,11 +17,11 @@ _SIGNATURE = "hsx.sig"  # of the manifest: image.signature
 
 
 class SdCard:
-    """The slot of a `slot`, which mounts and unmounts what is in it below `root`."""
+    """The slot of a `slot`, which mounts and unmounts what is in it below `root`; `name` as `ps`
+    shows it."""
 
-    name = "SD"
-
-    def __init__(self, slot: "Slot", root: str = "/sd") -> None:
+    def __init__(self, slot: "Slot", root: str = "/sd", name: str = "SD") -> None:
+        self.name = name
         self._slot = slot
         self._root = root
         self._mounted = False

@@ -88,6 +88,14 @@ class BusNodes:
         self._heard = [pair for pair in self._heard if pair[0] != node]
         return found
 
+    def heard(self, seconds: float) -> list[tuple[int, bytes]]:
+        """What nodes say of their own within so long: numbers and messages."""
+        self._listen(seconds)
+        found = self._heard + list(self._client.told)
+        self._client.told.clear()
+        self._heard = []
+        return found
+
     def push(
         self,
         nodes: list[int],

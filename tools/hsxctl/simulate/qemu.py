@@ -38,7 +38,9 @@ class QemuNode:
     time by instructions, 2**icount ns each; None: real time. `link`: one end of a connected pair
     of sockets, the REPL's line instead of a pty: for programs that start many machines, as QEMU
     takes up to a second before it reads from a pty. `uart2`, `uart3`: the same for these UARTs.
-    All are closed here. `uid`: what the machine calls itself, 1 to 8 letters and digits.
+    All are closed here. `uid`: what the machine calls itself, 1 to 8 letters and digits. `flash`:
+    a file that is the flash file system, None for a board without one. `safe`: the switch for the
+    safe mode is on. `off`: ticks of 40 ns from power-on at which the power fails, 0: it does not.
 
     `repl`, `console`, `uart2` (the link to a host), `uart3` (SLCAN) are pty paths, "" for a line
     that is a socket. Raises ToolError if the machine does not start.
@@ -54,12 +56,15 @@ class QemuNode:
         uart2: socket.socket | None = None,
         uart3: socket.socket | None = None,
         uid: str = "",
+        flash: str | Path | None = None,
+        safe: bool = False,
+        off: int = 0,
     ) -> None:
         if shutil.which(QEMU) is None:
             raise ToolError(f"{QEMU} is not installed", remedy="Run 'make setup'.")
         if not Path(firmware).is_file():
             raise ToolError("no firmware", str(firmware), "Build it with 'make firmware'.")
-        command = _machine(firmware, sd, fram, icount, uid)
+        command = _machine(firmware, sd, fram, icount, uid, flash, safe, off)
         console, their_console = socket.socketpair()
         self._control, their_control = socket.socketpair()
         lines = {"repl": link, "console": their_console, "uart2": uart2, "uart3": uart3}
@@ -197,6 +202,9 @@ def _machine(
     fram: str | Path | None,
     icount: int | None,
     uid: str,
+    flash: str | Path | None,
+    safe: bool,
+    off: int,
 ) -> list[str]:
     """The command line without its ports. Raises ToolError for files that do not fit."""
     command = [QEMU, "-M", "mps2-an386", "-display", "none", "-monitor", "none"]
@@ -205,10 +213,18 @@ def _machine(
         command += ["-icount", f"shift={icount}"]
     if fram is not None:
         command += _fram_options(Path(fram))
-    # The card comes last: the firmware takes the rest of its command line as the path.
+    # Files come last, as the firmware expects them: their paths may contain spaces.
     semihosting = "enable=on,target=native,arg=hsx"
     if uid:
         semihosting += f",arg=uid={uid}"
+    if off:
+        semihosting += f",arg=off={off}"
+    if safe:
+        semihosting += ",arg=safe"
+    if flash is not None:
+        if not Path(flash).is_file():
+            raise ToolError("no flash file", str(flash), "Make one with 'hsxctl sdcard'.")
+        semihosting += f",arg=flash={_escaped(Path(flash))}"
     if sd is not None:
         if not Path(sd).is_file():
             raise ToolError("no SD card", str(sd), "Make one with 'hsxctl sdcard'.")
