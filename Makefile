@@ -23,8 +23,12 @@ setup:  ## what a fresh Debian 12 lacks: packages, .venv with hsxctl, the MicroP
 	@flock build/setup/lock sh -c \
 	    'sh tools/setup/apt.sh && sh tools/setup/venv.sh && sh tools/setup/micropython.sh'
 
-firmware: setup  ## the Cortex-M4 firmware, build/qemu_m4/firmware.elf
+firmware: setup  ## the Cortex-M4 firmware, build/qemu_m4/firmware.elf; or BOARD=PYBV11
+ifeq ($(BOARD),)
 	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4
+else
+	@$(MAKE) --no-print-directory -C boards/stm32 BOARD=$(BOARD)
+endif
 
 firmware-flat: setup  ## the same with a 256 KiB heap, for programs that need the flat memory map
 	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4-flat HEAP=262144

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+// MicroPython's NUCLEO_H743ZI as a node.
+#include "boards/NUCLEO_H743ZI/mpconfigboard.h"
+#include "../stm32/node.h"
