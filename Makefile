@@ -12,7 +12,7 @@ export GIT_CEILING_DIRECTORIES = $(CACHE)
 BIN := .venv/bin
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat sim demo test fuzz lint bench bench-diff size size-diff memory powercut
+.PHONY: help setup firmware firmware-flat flash check-board sim demo test fuzz lint bench bench-diff size size-diff memory powercut
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -32,6 +32,12 @@ endif
 
 firmware-flat: setup  ## the same with a 256 KiB heap, for programs that need the flat memory map
 	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4-flat HEAP=262144
+
+flash:  ## writes build/BOARD by DFU, ST-Link or OpenOCD; VIA=dfu, stlink or openocd: only so
+	@sh tools/flash/flash.sh boards/$(or $(BOARD),NONE) build/$(BOARD) $(VIA)
+
+check-board: setup  ## a folder of boards/ without hardware: pins, configuration, sizes; BOARD=PYBV11
+	@PYTHONPATH=tools $(BIN)/python -m boardcheck boards/$(or $(BOARD),NONE)
 
 sim: setup  ## the node in MicroPython's unix port, build/sim/micropython
 	@$(MAKE) --no-print-directory -C boards/sim BUILD=$(CURDIR)/build/sim
@@ -73,5 +79,6 @@ lint: setup  ## format, style, types, and whether MicroPython's compiler takes t
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --config-file firmware/mypy.ini
+	$(BIN)/mypy --config-file boards/mypy.ini
 	$(BIN)/mypy
 	@sh tools/setup/mpy_cross.sh $(MPY_CROSS) build/mpy

@@ -2,6 +2,7 @@
 // MicroPython's NUCLEO_F446RE as a node.
 #include "boards/NUCLEO_F446RE/mpconfigboard.h"
 #include "../stm32/node.h"
+#include "../stm32/small.h"
 
 // A card socket on the morpho connectors; the switch closes to ground while a card is in.
 #define MICROPY_HW_ENABLE_SDCARD            (1)

@@ -2,16 +2,15 @@
 // MicroPython's NUCLEO_G474RE as a node.
 #include "boards/NUCLEO_G474RE/mpconfigboard.h"
 #include "../stm32/node.h"
+#include "../stm32/small.h"
 
 // What the package imports and MicroPython leaves out here.
 #undef MICROPY_PY_BINASCII
 #undef MICROPY_PY_HASHLIB
 #undef MICROPY_PY_JSON
-#undef MICROPY_PY_ASYNCIO
 #define MICROPY_PY_BINASCII         (1)
 #define MICROPY_PY_HASHLIB          (1)
 #define MICROPY_PY_JSON             (1)
-#define MICROPY_PY_ASYNCIO          (1)
 
 // The FRAM's bus. Not I2C1: its SCL is BOOT0, which the pull-up would hold high, and the part would
 // start its ROM loader.

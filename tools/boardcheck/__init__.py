@@ -52,7 +52,7 @@ class Board:
             f"BOARD_DIR={self.folder}\nBOARD={self.name}\nBUILD={self.work}\n"
             "include $(BOARD_DIR)/mpconfigboard.mk\n"
             "show: ; @$(foreach v,$(.VARIABLES),$(if $(filter file,$(origin $(v))),"
-            '$(info $(v)=$($(v)))))\n.DEFAULT_GOAL := show\n'
+            "$(info $(v)=$($(v)))))\n.DEFAULT_GOAL := show\n"
         )
         text = run("make", "-s", "-C", self.port, "-f", "-", input=script)
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
@@ -208,7 +208,9 @@ def native_bytes(board: Board) -> "tuple[int, int]":
     genhdr.mkdir(exist_ok=True)
     (genhdr / "mpversion.h").write_text("")
     (genhdr / "moduledefs.h").write_text("")
-    text = "".join(path.read_text() for path in (*sources, *(board.micropython / "py").glob("*.h")))
+    text = "".join(
+        path.read_text() for path in (*sources, *(board.micropython / "py").glob("*.h"))
+    )
     names = sorted(set(re.findall(r"\bMP_QSTR_(\w+)", text)) - {"NULL"})
     lines = ['QDEF0(MP_QSTRnull, 0, 0, "")', 'QDEF0(MP_QSTR_, 5381, 0, "")']
     lines += [f'QDEF1(MP_QSTR_{name}, 0, {len(name)}, "{name}")' for name in names if name]
