@@ -20,8 +20,8 @@ NAME = "NUCLEO_F446RE"
 # Bytes of the heap that are set apart for task memory at boot.
 POOL = const(34 * 1024)
 
-# MB85RC256V, 32 KiB: bus, addresses in the order of memory, bytes of a device.
-FRAM = (2, (0x50,), 0x8000)
+# FM24V10, 128 KiB, at two addresses: bus, addresses in the order of memory, bytes of a device.
+FRAM = (2, (0x50, 0x51), 0x10000)
 
 WATCHDOG_MS = const(30_000)
 

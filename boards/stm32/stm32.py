@@ -100,18 +100,19 @@ def uart(links: "Links", port: int, baudrate: int) -> "UartRunner":
 
 
 def can(links: "Links", bus: int, pace: int, bitrate: int = 500_000) -> "Runner":
-    """The CAN bus, by the class that this MicroPython has for it."""
+    """The CAN bus, by the class that this MicroPython has for it. Until the runner opens it, it is
+    in loopback: a bus that is held down must not stop the boot."""
     engine = links.can("CAN:%%d:%d" % bus, pace)
     if hasattr(machine, "CAN"):
         from hsx.transport.can_machine import CanRunner as Machine
 
-        return Machine(machine.CAN(bus, bitrate), engine, bitrate)
+        silent = machine.CAN.MODE_SILENT_LOOPBACK
+        return Machine(machine.CAN(bus, bitrate, mode=silent), engine, bitrate)
     import pyb
 
     from hsx.transport.can_pyb import CanRunner as Pyb
 
-    # Without a mode it stays off the bus; the stub asks for one.
-    return Pyb(pyb.CAN(bus), engine, bitrate)  # type: ignore[call-arg]
+    return Pyb(pyb.CAN(bus, pyb.CAN.SILENT_LOOPBACK), engine, bitrate)
 
 
 # The card of a part with SDIO or SDMMC.

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ STANDINS = Path(__file__).parent / "standins"
 # KiB and a pool of 34 KiB, and `make memory` watches over it.
 NODE_HEAP = (96 - 34) * 1024
 _MONOCYPHER = Path(os.environ.get("CACHE", ROOT / ".cache")) / "monocypher-4.0.3"
+# Flash of frozen modules in hundredths of their .mpy files: 118 on PYBV11 and NUCLEO_F446RE.
+_FROZEN = 125
 _CORES = {"f4": "cortex-m4", "g4": "cortex-m4", "f7": "cortex-m7", "h7": "cortex-m7"}
 _FPUS = {"single": "fpv4-sp-d16", "double": "fpv5-d16"}
 
@@ -173,8 +175,9 @@ def check_frozen(board: Board) -> "list[str]":
     return [] if frozen_bytes(board) else ["manifest.py: nothing is frozen"]
 
 
+@cache
 def frozen_bytes(board: Board) -> int:
-    """Bytes of the frozen modules as .mpy files: what they take in flash, roughly."""
+    """Bytes that the frozen modules take in flash, at most."""
     cross = board.micropython / "mpy-cross/build/mpy-cross"
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import manifestfile as m\n"
@@ -190,7 +193,7 @@ def frozen_bytes(board: Board) -> int:
         out = board.work / "frozen.mpy"
         run(cross, "-march=armv7m", "-s", target, "-o", out, source)
         total += out.stat().st_size
-    return total
+    return total * _FROZEN // 100
 
 
 def check_native(board: Board) -> "list[str]":
@@ -199,6 +202,7 @@ def check_native(board: Board) -> "list[str]":
     return []
 
 
+@cache
 def native_bytes(board: Board) -> "tuple[int, int]":
     """Flash and static RAM of the native modules, before the linker drops what nobody calls."""
     sources = sorted((ROOT / "firmware" / "native").glob("*.c"))
@@ -229,6 +233,7 @@ def native_bytes(board: Board) -> "tuple[int, int]":
 def sizes(board: Board) -> "dict[str, int]":
     """Bytes: what there is, MicroPython's own share (board.json), ours, and what is left."""
     regions = board.regions
+    # Before a filesystem stand the vectors alone.
     flash = regions.get("FLASH_TEXT", regions.get("FLASH", 0))
     native, static = native_bytes(board)
     own = board.facts["micropython"]
