@@ -223,8 +223,8 @@ class Timer:
 
 
 class WDT:
-    """The watchdog: `Reset` for WDT_RESET out of whatever runs when it was not fed in time. Nothing
-    but a reset ends it.
+    """The watchdog: `Reset` for WDT_RESET out of whatever runs when it was not fed in time.
+    Nothing but a reset ends it.
     """
 
     def __init__(self, *, id: int = 0, timeout: int = 5000) -> None:
