@@ -20,7 +20,8 @@ from fakes import machine, pyb
 from fakes.fram import Fram
 from fakes.sdcard import SDCard
 
-MICROPYTHON = Path(os.environ.get("MICROPYTHON_DIR", ROOT / ".cache" / "micropython-1.25.0"))
+_CACHE = Path(os.environ.get("CACHE", ROOT / ".cache"))
+MICROPYTHON = Path(os.environ.get("MICROPYTHON_DIR", _CACHE / "micropython-1.25.0"))
 NAMES = ["NUCLEO_F446RE", "NUCLEO_G474RE", "NUCLEO_H743ZI", "PYBV11"]
 pytestmark = pytest.mark.xdist_group("boards")
 
