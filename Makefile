@@ -13,7 +13,8 @@ BIN := .venv/bin
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat sim natmod stock release demo test fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
+.PHONY: help setup firmware firmware-flat flash check-board sim natmod stock release demo test fuzz lint \
+    bench bench-diff size size-diff memory powercut bootmatrix
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -24,11 +25,21 @@ setup:  ## what a fresh Debian 12 lacks: packages, .venv with hsxctl, the MicroP
 	@flock build/setup/lock sh -c \
 	    'sh tools/setup/apt.sh && sh tools/setup/venv.sh && sh tools/setup/micropython.sh'
 
-firmware: setup  ## the Cortex-M4 firmware, build/qemu_m4/firmware.elf
+firmware: setup  ## the Cortex-M4 firmware, build/qemu_m4/firmware.elf; or BOARD=PYBV11
+ifeq ($(BOARD),)
 	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4
+else
+	@$(MAKE) --no-print-directory -C boards/stm32 BOARD=$(BOARD)
+endif
 
 firmware-flat: setup  ## the same with a 256 KiB heap, for programs that need the flat memory map
 	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4-flat HEAP=262144
+
+flash:  ## writes build/BOARD by DFU, ST-Link or OpenOCD; VIA=dfu, stlink or openocd: only so
+	@sh tools/flash/flash.sh boards/$(or $(BOARD),NONE) build/$(BOARD) $(VIA)
+
+check-board: setup  ## a folder of boards/ without hardware: pins, configuration, sizes; BOARD=PYBV11
+	@PYTHONPATH=tools $(BIN)/python -m boardcheck boards/$(or $(BOARD),NONE)
 
 sim: setup  ## the node in MicroPython's unix port, build/sim/micropython
 	@$(MAKE) --no-print-directory -C boards/sim BUILD=$(CURDIR)/build/sim
@@ -85,5 +96,6 @@ lint: setup  ## format, style, types, and whether MicroPython's compiler takes t
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --config-file firmware/mypy.ini
+	$(BIN)/mypy --config-file boards/mypy.ini
 	$(BIN)/mypy
 	@sh tools/setup/mpy_cross.sh $(MPY_CROSS) build/mpy

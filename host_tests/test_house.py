@@ -151,6 +151,9 @@ def wrong_imports(source: str, place: Path) -> list[str]:
             root = found.path.split(".")[0]
             if found.typing and root in ("typing", "collections"):
                 continue
+            # The classes of the drivers that it is handed.
+            if found.typing and own == "transport" and root in ("machine", "pyb"):
+                continue
             if place.as_posix() in HOST_ONLY or (place.as_posix(), root) in WAYS_UP:
                 continue
             if root not in ANYWHERE and own not in SPECIAL.get(root, ()):

@@ -222,6 +222,26 @@ class Timer:
         self._cancel = self._board.clock.sim_at(us, due)
 
 
+class WDT:
+    """The watchdog: `Reset` for WDT_RESET out of whatever runs when it was not fed in time.
+    Nothing but a reset ends it.
+    """
+
+    def __init__(self, *, id: int = 0, timeout: int = 5000) -> None:
+        if id != 0 or not 0 < timeout <= 32_768:
+            raise ValueError("the STM32 port has one watchdog, of up to 32 seconds")
+        self._timeout = timeout
+        self._cancel: Callable[[], None] = lambda: None
+        self.feed()
+
+    def feed(self) -> None:
+        self._cancel()
+        self._cancel = _board.clock.sim_at(self._timeout * 1000, self._bite)
+
+    def _bite(self) -> None:
+        raise Reset(WDT_RESET)
+
+
 class UART:
     """A serial port: what arrives waits in a buffer of `rxbuf` bytes (64 if not given), what does
     not fit is lost; `write` takes the time that the line takes.

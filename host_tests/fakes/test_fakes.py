@@ -16,8 +16,8 @@ from fakes import Misuse, Reset, machine, machine_can, pyb
 from fakes.canbus import Frame
 from fakes.clock import Clock
 from fakes.fram import Fram, Power, PowerCut
-from fakes.machine import I2C, UART, Pin, SoftI2C, Timer
-from fakes.pyb import CAN
+from fakes.machine import I2C, UART, WDT, Pin, SoftI2C, Timer
+from fakes.pyb import CAN, USB_VCP
 from fakes.sdcard import SDCard
 
 # ---- names, parameters and defaults -----------------------------------------------------------
@@ -151,13 +151,13 @@ def class_body(tree: ast.Module, name: str) -> "list[ast.stmt]":
     return next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name).body
 
 
-@pytest.mark.parametrize("cls", [Pin, Timer, UART, I2C, SoftI2C, machine_can.CAN])
+@pytest.mark.parametrize("cls", [Pin, Timer, UART, WDT, I2C, SoftI2C, machine_can.CAN])
 def test_machine_class_has_the_signatures_of_the_stub(cls: type) -> None:
     tree = stub("machine.pyi")
     assert owner_differences(cls, class_body(tree, cls.__name__), tree) == []
 
 
-@pytest.mark.parametrize("cls", [CAN, SDCard])
+@pytest.mark.parametrize("cls", [CAN, SDCard, USB_VCP])
 def test_pyb_class_has_the_signatures_of_the_stub(cls: type) -> None:
     tree = stub("pyb.pyi")
     assert owner_differences(cls, class_body(tree, cls.__name__), tree) == []
@@ -233,6 +233,19 @@ def test_tick_computed_by_hand_is_misuse() -> None:
     clock = Clock()
     with pytest.raises(Misuse):
         clock.ticks_diff(clock.ticks_ms() + 1000, clock.ticks_ms())
+
+
+# ---- watchdog ---------------------------------------------------------------------------------
+
+
+def test_watchdog_resets_when_it_is_not_fed() -> None:
+    clock = machine.sim_power_on()
+    dog = WDT(timeout=100)
+    for _ in range(5):
+        clock.sleep_ms(90)
+        dog.feed()
+    with pytest.raises(Reset):
+        clock.sleep_ms(110)
 
 
 # ---- timer ------------------------------------------------------------------------------------

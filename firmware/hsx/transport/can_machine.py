@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from machine import CAN
+
     from ..contracts import CanEngine
 
 _BULK = const(0x300)  # identifiers of BLOCK and DATA, without the base
@@ -39,7 +41,7 @@ class CanRunner:
 
     def __init__(
         self,
-        can: "Any",
+        can: "CAN",
         engine: "CanEngine",
         bitrate: int = 500_000,
         base: int = 0x400,
@@ -54,11 +56,11 @@ class CanRunner:
         self._changed = changed
         self._ring = FrameRing(frames, 1)
         self._put = self._ring.put  # made here: an interrupt may not make a bound method
-        self._slot = [0, memoryview(bytearray(8)), 0, 0]
+        self._slot: "list[Any]" = [0, memoryview(bytearray(8)), 0, 0]
         self._frame = engine.frame
         self._buf = bytearray(8)
         self._held = -1  # identifier of a frame in _buf that the queue did not take
-        self._counters = [0] * 8
+        self._counters: "list[Any]" = [0] * 8
         self._state = 0
         self._since = 0  # tick of the last change of state
         self._overruns = 0  # before the controller was opened the last time, as the next two
@@ -98,7 +100,7 @@ class CanRunner:
 
     def close(self) -> None:
         """Leaves the bus; frames that were not sent are dropped."""
-        counters = self._can.get_counters(self._counters)
+        counters: "list[Any]" = self._can.get_counters(self._counters)
         self._passive += counters[3]
         self._off += counters[4]
         self._overruns += counters[7]
@@ -108,7 +110,7 @@ class CanRunner:
     def stats(self) -> "dict[str, int]":
         """Frames received and sent, lost for want of room in the ring; overruns of the
         controller, its error state and counters, and how often it was passive and off."""
-        counters = self._can.get_counters()
+        counters: "list[Any]" = self._can.get_counters()
         return {
             "received": self._received,
             "sent": self._sent,
@@ -121,11 +123,12 @@ class CanRunner:
             "off": self._off + counters[4],
         }
 
-    def _on_frames(self, can: "Any") -> None:
+    def _on_frames(self, can: "CAN") -> None:
         """Hard interrupt."""
         slot = self._slot
         put = self._put
-        while put(can.recv(slot)):
+        # What it returns is the list that it was handed; the stub says a tuple.
+        while put(can.recv(slot)):  # type: ignore[arg-type]
             pass
 
     def _send(self) -> None:

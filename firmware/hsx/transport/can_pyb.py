@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pyb import CAN
+
     from ..contracts import CanEngine
 
 _BULK = const(0x300)  # identifiers of BLOCK and DATA, without the base
@@ -38,7 +40,7 @@ class CanRunner:
 
     def __init__(
         self,
-        can: "Any",
+        can: "CAN",
         engine: "CanEngine",
         bitrate: int = 500_000,
         base: int = 0x400,
@@ -53,7 +55,7 @@ class CanRunner:
         self._changed = changed
         self._ring = FrameRing(frames, 4)
         self._put = self._ring.put  # made here: an interrupt may not make a bound method
-        self._slot = [0, False, False, 0, memoryview(bytearray(8))]
+        self._slot: "list[Any]" = [0, False, False, 0, memoryview(bytearray(8))]
         self._frame = engine.frame
         self._buf = bytearray(8)
         self._held = -1  # identifier of a frame in _buf that no mailbox took
@@ -125,7 +127,7 @@ class CanRunner:
     # Hard interrupts. Both have one priority, so the ring has one writer at a time. The FIFOs are
     # emptied: only that turns their interrupts on again.
 
-    def _on_bulk(self, can: "Any", reason: int) -> None:
+    def _on_bulk(self, can: "CAN", reason: int) -> None:
         if reason == _OVERFLOW:
             self._overruns += 1
         slot = self._slot
@@ -133,7 +135,7 @@ class CanRunner:
         while can.any(0):
             put(can.recv(0, slot))
 
-    def _on_rest(self, can: "Any", reason: int) -> None:
+    def _on_rest(self, can: "CAN", reason: int) -> None:
         if reason == _OVERFLOW:
             self._overruns += 1
         slot = self._slot

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""NUCLEO_F446RE (STM32F446RE) as `hsx.boot.wiring` sees it; README.md has the wires."""
+
+import stm32
+from micropython import const
+from stm32 import hard_reset, mount_sdcard, sdcard_present, unique_id, unmount_sdcard  # noqa: F401  the Board's
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hsx.boot.links import Links
+    from hsx.contracts import Runner, Stream, TimerHandle
+    from hsx.service.policy import Policy
+    from hsx.store.region import Region
+
+NAME = "NUCLEO_F446RE"
+
+# Bytes of the heap that are set apart for task memory at boot.
+POOL = const(34 * 1024)
+
+# FM24V10, 128 KiB, at two addresses: bus, addresses in the order of memory, bytes of a device.
+FRAM = (2, (0x50, 0x51), 0x10000)
+
+WATCHDOG_MS = const(30_000)
+
+# What is wired where; host_tests/boards compares it with MicroPython's pin tables.
+PINS = (
+    ("I2C2_SCL", "PB10"),
+    ("I2C2_SDA", "PB3"),
+    ("CAN1_TX", "PB9"),
+    ("CAN1_RX", "PB8"),
+    ("UART4_TX", "PA0"),
+    ("UART4_RX", "PA1"),
+    ("SDCARD_D0", "PC8"),
+    ("SDCARD_D1", "PC9"),
+    ("SDCARD_D2", "PC10"),
+    ("SDCARD_D3", "PC11"),
+    ("SDCARD_CK", "PC12"),
+    ("SDCARD_CMD", "PD2"),
+    ("SDCARD_DETECT_PIN", "PC4"),
+)
+
+
+def console() -> "Stream":
+    """The ST-Link's serial port, as the REPL."""
+    from machine import UART
+
+    return stm32.UartText(UART(2))
+
+
+def fram() -> "Region | None":
+    """The FRAM; None if it does not answer."""
+    return stm32.fram_i2c(*FRAM)
+
+
+def links(links: "Links") -> "list[Runner]":
+    """The line to a host, and the CAN bus. The FRAM takes 512 DATA frames a second."""
+    return [stm32.uart(links, 4, 115_200), stm32.can(links, 1, 512)]
+
+
+def policy(policy: "Policy") -> None:
+    """A desk's node takes what it is given: docs/security.md has what a field's node needs."""
+
+
+def timer(period_ms: int, callback: "Callable[[Any], None]") -> "TimerHandle":
+    """A running soft timer. The node asks when it is complete: the watchdog starts here too."""
+    stm32.start_watchdog(WATCHDOG_MS)
+    return stm32.soft_timer(period_ms, callback)

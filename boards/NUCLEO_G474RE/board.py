@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""NUCLEO_G474RE (STM32G474RE) as `hsx.boot.wiring` sees it; README.md has the wires."""
+
+import stm32
+from micropython import const
+from stm32 import hard_reset, unique_id  # noqa: F401  the Board's
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hsx.boot.links import Links
+    from hsx.contracts import Runner, Stream, TimerHandle
+    from hsx.service.policy import Policy
+    from hsx.store.region import Region
+
+NAME = "NUCLEO_G474RE"
+
+# Bytes of the heap that are set apart for task memory at boot.
+POOL = const(34 * 1024)
+
+# FM24V10, 128 KiB, at two addresses: bus, addresses in the order of memory, bytes of a device.
+FRAM = (3, (0x50, 0x51), 0x10000)
+
+WATCHDOG_MS = const(30_000)
+
+# What is wired where; host_tests/boards compares it with MicroPython's pin tables.
+PINS = (
+    ("I2C3_SCL", "PA8"),
+    ("I2C3_SDA", "PC9"),
+    ("CAN1_TX", "PA12"),
+    ("CAN1_RX", "PA11"),
+    ("UART1_TX", "PC4"),
+    ("UART1_RX", "PC5"),
+)
+
+
+def console() -> "Stream":
+    """The ST-Link's serial port, as the REPL."""
+    from machine import UART
+
+    return stm32.UartText(UART("LP1"))
+
+
+def fram() -> "Region | None":
+    """The FRAM; None if it does not answer."""
+    return stm32.fram_i2c(*FRAM)
+
+
+def links(links: "Links") -> "list[Runner]":
+    """The line to a host, and the CAN bus. The FRAM takes 512 DATA frames a second."""
+    return [stm32.uart(links, 1, 115_200), stm32.can(links, 1, 512)]
+
+
+def policy(policy: "Policy") -> None:
+    """A desk's node takes what it is given: docs/security.md has what a field's node needs."""
+
+
+def timer(period_ms: int, callback: "Callable[[Any], None]") -> "TimerHandle":
+    """A running soft timer. The node asks when it is complete: the watchdog starts here too."""
+    stm32.start_watchdog(WATCHDOG_MS)
+    return stm32.soft_timer(period_ms, callback)
+
+
+def sdcard_present() -> bool:
+    """The part has no SDIO."""
+    return False
+
+
+def mount_sdcard(root: str) -> None:
+    """ENODEV."""
+    raise OSError(19)
+
+
+def unmount_sdcard(root: str) -> None:
+    """Nothing is ever mounted."""

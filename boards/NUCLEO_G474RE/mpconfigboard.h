@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// MicroPython's NUCLEO_G474RE as a node.
+#include "boards/NUCLEO_G474RE/mpconfigboard.h"
+#include "../stm32/node.h"
+#include "../stm32/small.h"
+
+// What the package imports and MicroPython leaves out here.
+#undef MICROPY_PY_BINASCII
+#undef MICROPY_PY_HASHLIB
+#undef MICROPY_PY_JSON
+#define MICROPY_PY_BINASCII         (1)
+#define MICROPY_PY_HASHLIB          (1)
+#define MICROPY_PY_JSON             (1)
+
+// The FRAM's bus. Not I2C1: its SCL is BOOT0, which the pull-up would hold high, and the part would
+// start its ROM loader.
+#define MICROPY_HW_I2C3_SCL         (pin_A8)
+#define MICROPY_HW_I2C3_SDA         (pin_C9)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""What all STM32 boards do alike; a board.py takes what it needs into its own names."""
+
+import machine
+from micropython import const
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hsx.boot.links import Links
+    from hsx.contracts import Runner, TimerHandle
+    from hsx.store.fram_i2c import FramI2c
+    from hsx.transport.uart import UartRunner
+
+_ENODEV = const(19)
+_RING = const(1024)  # bytes of text that wait for a UART
+_TURN = const(16)  # bytes written at once: 1.4 ms at 115,200 bit/s
+_TURN_MS = const(8)
+_FEED_MS = const(1000)
+
+
+class UartText:
+    """Text for a UART that the REPL has too: `write` only puts it into a ring, from which a soft
+    timer sends; the driver's own `write` would wait for the line. What does not fit is dropped."""
+
+    def __init__(self, uart: "Any") -> None:
+        self._uart = uart
+        self._ring = memoryview(bytearray(_RING))
+        self._first = 0
+        self._count = 0
+        self._timer = soft_timer(_TURN_MS, self._turn)
+
+    def write(self, data: "str | memoryview") -> int:
+        """Takes what there is room for; returns how many bytes that was."""
+        source = data.encode() if isinstance(data, str) else data
+        room = min(len(source), _RING - self._count)
+        at = (self._first + self._count) % _RING
+        for i in range(room):
+            self._ring[at] = source[i]
+            at = 0 if at == _RING - 1 else at + 1
+        self._count += room
+        return room
+
+    def _turn(self, _: object) -> None:
+        size = min(self._count, _TURN, _RING - self._first)
+        if size:
+            self._uart.write(self._ring[self._first : self._first + size])
+            self._first = (self._first + size) % _RING
+            self._count -= size
+
+
+def soft_timer(period_ms: int, callback: "Callable[[Any], None]") -> "TimerHandle":
+    """A running timer in scheduler context; `deinit()` stops it."""
+    timer = machine.Timer(-1)
+    try:
+        timer.init(mode=timer.PERIODIC, period=period_ms, callback=callback, hard=False)
+    except TypeError:  # MicroPython 1.25 has soft ones alone and does not know the word
+        timer.init(mode=timer.PERIODIC, period=period_ms, callback=callback)
+    return timer
+
+
+def start_watchdog(timeout_ms: int) -> None:
+    """Resets the board when no soft timer has run for this long: up to 32,000. Only a reset ends
+    it. A soft reset ends the feeding, so the boot must take less."""
+    dog = machine.WDT(timeout=timeout_ms)
+    soft_timer(_FEED_MS, lambda _: dog.feed())
+
+
+def hard_reset() -> bool:
+    """Whether the last reset was any but a soft one."""
+    return machine.reset_cause() != machine.SOFT_RESET
+
+
+def unique_id() -> bytes:
+    """The part's own, 12 bytes."""
+    return machine.unique_id()
+
+
+def fram_i2c(bus: int, addresses: "tuple[int, ...]", device_size: int) -> "FramI2c | None":
+    """FRAM on an I2C bus, at 400 kHz; None if nothing answers at its first address."""
+    i2c = machine.I2C(bus, freq=400_000)
+    if addresses[0] not in i2c.scan():
+        return None
+    from hsx.store.fram_i2c import FramI2c
+
+    return FramI2c(i2c, addresses, device_size)
+
+
+def uart(links: "Links", port: int, baudrate: int) -> "UartRunner":
+    """The line to a host. The receive buffer takes what comes while a poll writes."""
+    from hsx.transport.uart import UartRunner
+
+    engine = links.uart("UART:%d" % port, 512, 1048)
+    return UartRunner(
+        lambda: machine.UART(port, baudrate, timeout=0, rxbuf=1048),
+        engine,
+    )
+
+
+def can(links: "Links", bus: int, pace: int, bitrate: int = 500_000) -> "Runner":
+    """The CAN bus, by the class that this MicroPython has for it. Until the runner opens it, it is
+    in loopback: a bus that is held down must not stop the boot."""
+    engine = links.can("CAN:%%d:%d" % bus, pace)
+    if hasattr(machine, "CAN"):
+        from hsx.transport.can_machine import CanRunner as Machine
+
+        silent = machine.CAN.MODE_SILENT_LOOPBACK
+        return Machine(machine.CAN(bus, bitrate, mode=silent), engine, bitrate)
+    import pyb
+
+    from hsx.transport.can_pyb import CanRunner as Pyb
+
+    return Pyb(pyb.CAN(bus, pyb.CAN.SILENT_LOOPBACK), engine, bitrate)
+
+
+# The card of a part with SDIO or SDMMC.
+
+
+def sdcard_present() -> bool:
+    """Whether the slot's switch says that a card is in it."""
+    import pyb
+
+    return pyb.SDCard().present()
+
+
+def mount_sdcard(root: str) -> None:
+    """Makes the files of the card's FAT volume readable below `root`. Raises OSError."""
+    import pyb
+    import vfs
+
+    card = pyb.SDCard()
+    if not card.power(True):
+        raise OSError(_ENODEV)
+    # The stub's SDCard differs from the stub's block device in the type of a result.
+    vfs.mount(vfs.VfsFat(card), root, readonly=True)  # type: ignore[arg-type]
+
+
+def unmount_sdcard(root: str) -> None:
+    """Forgets the volume of a card that was taken out."""
+    import pyb
+    import vfs
+
+    vfs.umount(root)
+    pyb.SDCard().power(False)

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: MIT
+"""Each STM32 board's folder, checked without hardware and without ST's HAL (tools/boardcheck)."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+import boardcheck
+from boardcheck import ROOT, Board
+from fakes import machine, pyb
+from fakes.fram import Fram
+from fakes.sdcard import SDCard
+
+_CACHE = Path(os.environ.get("CACHE", ROOT / ".cache"))
+MICROPYTHON = Path(os.environ.get("MICROPYTHON_DIR", _CACHE / "micropython-1.25.0"))
+NAMES = ["NUCLEO_F446RE", "NUCLEO_G474RE", "NUCLEO_H743ZI", "PYBV11"]
+pytestmark = pytest.mark.xdist_group("boards")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Board:
+    work = tmp_path_factory.mktemp(request.param)
+    return Board(ROOT / "boards" / request.param, MICROPYTHON, work)
+
+
+@pytest.mark.requirement("P-94")
+@pytest.mark.parametrize("check", boardcheck.CHECKS, ids=lambda check: check.__name__)
+def test_board_folder_passes(folder: Board, check: "Callable[[Board], list[str]]") -> None:
+    assert check(folder) == []
+
+
+def test_every_folder_with_a_configuration_is_checked() -> None:
+    found = {path.parent.name for path in (ROOT / "boards").glob("*/mpconfigboard.mk")}
+    assert found == set(NAMES)
+
+
+@pytest.mark.requirement("P-92b")
+def test_sizes_name_the_share_of_micropython(folder: Board) -> None:
+    found = boardcheck.sizes(folder)
+    assert folder.facts["micropython"]["source"]
+    assert found["micropython_flash"] > found["native"]
+
+
+# ---- each check sees its mistake --------------------------------------------------------------
+
+
+def changed(folder: Path, file: str, old: str, new: str, tmp_path: Path) -> Board:
+    """PYBV11 in a place of its own, with one text changed."""
+    shutil.copytree(ROOT / "boards" / "stm32", tmp_path / "stm32")
+    copy = tmp_path / "PYBV11"
+    shutil.copytree(folder, copy)
+    text = (copy / file).read_text()
+    assert old in text
+    (copy / file).write_text(text.replace(old, new))
+    return Board(copy, MICROPYTHON, tmp_path / "work")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("board.py", '"PB6"', '"PB5"', "PB5 cannot be I2C1_SCL"),
+        ("board.py", '"PB9"', '"PA12"', "mpconfigboard.h has pin_B9, board.py PA12"),
+        ("board.py", '"PB9"', '"PB8"', "PB8 is CAN1_TX and CAN1_RX"),
+        ("board.py", '"PB9"', '"PK9"', "PK9 (CAN1_TX) is not in pins.csv"),
+        ("board.py", '"PC6"', '"PA2"', "PA2 cannot be UART6_TX"),
+    ],
+)
+def test_wrong_pin_is_seen(tmp_path: Path, file: str, old: str, new: str, said: str) -> None:
+    board = changed(ROOT / "boards" / "PYBV11", file, old, new, tmp_path)
+    assert any(said in line for line in boardcheck.check_pins(board))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("mpconfigboard.h", '#include "../stm32/node.h"', "", "mounts the card"),
+        ("board.py", 'NAME = "PYBV11"', 'NAME = "OTHER"', "NAME is not PYBV11"),
+        ("board.py", "30_000", "40_000", "watchdog"),
+    ],
+)
+def test_wrong_configuration_is_seen(
+    tmp_path: Path, file: str, old: str, new: str, said: str
+) -> None:
+    board = changed(ROOT / "boards" / "PYBV11", file, old, new, tmp_path)
+    assert any(said in line for line in boardcheck.check_config(board))
+
+
+# ---- board.py runs ----------------------------------------------------------------------------
+
+
+class Links:
+    """What a board asks for engines."""
+
+    def uart(self, name: str, chunk: int = 1024, backlog: int = 1048) -> Any:
+        return SimpleNamespace(name=name, chunk=chunk, backlog=backlog)
+
+    def can(self, name: str, pace: int = 0) -> Any:
+        return SimpleNamespace(name=name, pace=pace, frame=None)
+
+
+@pytest.fixture(params=NAMES)
+def module(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModuleType]:
+    """board.py of each board, over the simulated machine."""
+    machine.sim_power_on()
+    for name, fake in (("machine", machine), ("pyb", pyb)):
+        monkeypatch.setitem(sys.modules, name, fake)
+    shared = load(monkeypatch, "stm32", ROOT / "boards" / "stm32" / "stm32.py")
+    assert shared
+    yield load(monkeypatch, "board", ROOT / "boards" / request.param / "board.py")
+
+
+def load(monkeypatch: pytest.MonkeyPatch, name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_board_finds_its_fram(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, addresses, size = module.FRAM
+    bus = machine.I2C(1)
+    for address in addresses:
+        bus.sim_attach(Fram(address))
+    monkeypatch.setattr(machine, "I2C", lambda *arguments, **options: bus)
+    region = module.fram()
+    assert region.size == size * len(addresses)
+    region.write(size - 1, b"ab")
+    buf = bytearray(2)
+    region.readinto(size - 1, buf)
+    assert buf == b"ab"
+
+
+def test_board_without_its_fram_has_none(module: ModuleType) -> None:
+    assert module.fram() is None
+
+
+def test_board_offers_a_line_and_a_bus(module: ModuleType) -> None:
+    uart, can = module.links(Links())
+    assert uart.engine.name == "UART:" + port_of(module)
+    uart.open()
+    can.open()
+    assert can.stats()["received"] == 0
+    uart.close()
+    can.close()
+
+
+def port_of(module: ModuleType) -> str:
+    """Number of the UART that PINS wires."""
+    return next(
+        signal[4] for signal, _ in module.PINS if signal.endswith("_TX") and signal[0] == "U"
+    )
+
+
+def test_reset_cause_and_identity_are_the_parts_own(module: ModuleType) -> None:
+    assert module.hard_reset()
+    machine.sim_power_on(cause=machine.SOFT_RESET)
+    assert not module.hard_reset()
+    assert module.unique_id() == machine.unique_id()
+
+
+def test_node_that_runs_feeds_the_watchdog_and_one_that_hangs_is_reset(module: ModuleType) -> None:
+    clock = machine.sim_power_on()
+    turns: list[object] = []
+    timer = module.timer(10, turns.append)
+    clock.sleep_ms(module.WATCHDOG_MS * 2)
+    assert len(turns) > 1000
+    timer.deinit()
+    clock.sleep_ms(module.WATCHDOG_MS * 2)  # a node that was stopped is not reset
+    with pytest.raises(machine.Reset), machine.sim_scheduler_locked():
+        clock.sleep_ms(module.WATCHDOG_MS + 1000)
+
+
+def test_text_leaves_without_waiting(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The REPL's UART is there already, with its bit rate.
+    repl = machine.UART(1, 115_200)
+    monkeypatch.setattr(machine, "UART", lambda port: repl)
+    clock = machine.sim_clock()
+    before = clock.ticks_ms()
+    stream = module.console()
+    stream.write("hello\r\n")
+    stream.write(memoryview(b"x" * 100))
+    assert clock.ticks_diff(clock.ticks_ms(), before) == 0
+    clock.sleep_ms(200)
+    sent = repl.sim_sent or stream.sim_sent
+    assert sent == b"hello\r\n" + b"x" * 100
+
+
+def test_card_is_mounted_only_while_it_is_there(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if module.NAME == "NUCLEO_G474RE":
+        assert not module.sdcard_present()
+        with pytest.raises(OSError):
+            module.mount_sdcard("/sd")
+        return
+    card = SDCard(bytearray(1024))
+    monkeypatch.setattr(pyb, "SDCard", lambda: card)
+    mounted: list[str] = []
+    vfs = SimpleNamespace(
+        VfsFat=lambda device: device,
+        mount=lambda volume, root, readonly: mounted.append(root),
+        umount=mounted.remove,
+    )
+    monkeypatch.setitem(sys.modules, "vfs", vfs)
+    assert module.sdcard_present()
+    module.mount_sdcard("/sd")
+    assert mounted == ["/sd"]
+    card.sim_remove()
+    assert not module.sdcard_present()
+    module.unmount_sdcard("/sd")
+    assert mounted == []
+    with pytest.raises(OSError):
+        module.mount_sdcard("/sd")
+
+
+# ---- the build --------------------------------------------------------------------------------
+
+
+def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = ["make", "-s", "-C", str(ROOT / "boards" / "stm32"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_build_without_the_hal_says_what_it_needs(tmp_path: Path) -> None:
+    source = tmp_path / "micropython"
+    (source / "ports" / "stm32").mkdir(parents=True)
+    (source / "ports" / "stm32" / "Makefile").write_text("")
+    done = make("BOARD=PYBV11", f"MICROPYTHON_DIR={source}")
+    assert done.returncode == 2
+    assert "needs ST's HAL" in done.stderr and "submodules" in done.stderr
+
+
+def test_build_of_an_unknown_board_lists_the_boards() -> None:
+    done = make("BOARD=NONE", f"MICROPYTHON_DIR={MICROPYTHON}")
+    assert done.returncode == 2
+    assert re.search("Boards: " + " ".join(NAMES), done.stderr)
+
+
+def test_build_hands_the_port_what_it_needs(tmp_path: Path) -> None:
+    source = tmp_path / "micropython"
+    for path in ("ports/stm32", "lib/stm32lib/CMSIS", "py", "mpy-cross/build"):
+        (source / path).mkdir(parents=True)
+    (source / "py" / "mpconfig.h").write_text("")
+    (source / "mpy-cross" / "build" / "mpy-cross").write_text("")
+    (source / "ports" / "stm32" / "Makefile").write_text(
+        "all: ; @echo $(BOARD) $(BOARD_DIR) $(BUILD) $(USER_C_MODULES)\n"
+    )
+    build = tmp_path / "build"
+    done = make("BOARD=PYBV11", f"MICROPYTHON_DIR={source}", f"BUILD={build}")
+    assert done.stdout.split() == [
+        "PYBV11",
+        str(ROOT / "boards" / "PYBV11"),
+        str(build),
+        str(ROOT / "firmware"),
+    ]
+
+
+# ---- documents --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wiring_table_is_the_pins_of_the_board(name: str, tmp_path: Path) -> None:
+    board = Board(ROOT / "boards" / name, MICROPYTHON, tmp_path)
+    text = (board.folder / "README.md").read_text()
+    rows = re.findall(r"^\| (\w+) \| (P\w+) \| ([^|]+?) \|", text, re.M)
+    assert [(signal, pin) for signal, pin, _ in rows] == list(board.module["PINS"])
+    labels = (board.port / board.make["BASE_DIR"] / "pins.csv").read_text().split()
+    for _, pin, place in rows:
+        label = place.split()[0]
+        if re.fullmatch(r"[ADXY]\d+", label):
+            assert f"{label},{pin}" in labels
+        assert f"|{pin} " in text or signal_of_the_card(pin, rows)
+
+
+def signal_of_the_card(pin: str, rows: "list[tuple[str, str, str]]") -> bool:
+    """Whether it is one of the card's, which the picture leaves out."""
+    return any(pin == one and signal.startswith("SDCARD_") for signal, one, _ in rows)
+
+
+def test_porting_guide_followed_word_by_word_adds_a_fifth_board(tmp_path: Path) -> None:
+    for path in ROOT.iterdir():
+        if path.name not in ("boards", "build", ".git"):
+            (tmp_path / path.name).symlink_to(path)
+    shutil.copytree(ROOT / "boards", tmp_path / "boards")
+    guide = (ROOT / "docs" / "porting.md").read_text()
+    script = "".join(re.findall(r"^```sh\n(.*?)^```", guide, re.M | re.S))
+    # What `make setup` makes is there already.
+    script = script.replace("make check-board", "make -s -o setup check-board")
+    environment = {**os.environ, "MICROPYTHON_DIR": str(MICROPYTHON)}
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("ADAFRUIT_F405_EXPRESS: flash ")
