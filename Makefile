@@ -13,8 +13,7 @@ BIN := .venv/bin
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat flash check-board sim natmod stock release demo test fuzz lint \
-    bench bench-diff size size-diff memory powercut bootmatrix
+.PHONY: help setup firmware firmware-flat flash check-board sim natmod stock release demo test fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \

@@ -3,15 +3,21 @@
 
 import stm32
 from micropython import const
-from stm32 import hard_reset, unique_id  # noqa: F401  the Board's
+from stm32 import (  # noqa: F401  the Board's
+    hard_reset,
+    mount_flash,
+    reset,
+    reset_cause,
+    safe_pin,
+    unique_id,
+    watchdog,
+)
+from stm32 import soft_timer as timer  # noqa: F401  likewise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from hsx.boot.links import Links
-    from hsx.contracts import Runner, Stream, TimerHandle
+    from hsx.contracts import Runner, Stream
     from hsx.service.policy import Policy
     from hsx.store.region import Region
 
@@ -23,7 +29,12 @@ POOL = const(34 * 1024)
 # FM24V10, 128 KiB, at two addresses: bus, addresses in the order of memory, bytes of a device.
 FRAM = (3, (0x50, 0x51), 0x10000)
 
-WATCHDOG_MS = const(30_000)
+# TAMP_BKP0R: a backup register, which only the loss of VBAT clears.
+KEPT = const(0x4000_2500)
+
+# What the boot configuration says here unless a file says otherwise, and images in the firmware.
+BOOT = (("watchdog_ms", 30_000),)
+IMAGES = ()
 
 # What is wired where; host_tests/boards compares it with MicroPython's pin tables.
 PINS = (
@@ -49,18 +60,22 @@ def fram() -> "Region | None":
 
 
 def links(links: "Links") -> "list[Runner]":
-    """The line to a host, and the CAN bus. The FRAM takes 512 DATA frames a second."""
-    return [stm32.uart(links, 1, 115_200), stm32.can(links, 1, 512)]
+    """The line to a host, and the CAN bus."""
+    return [stm32.uart(links, 1, 115_200), stm32.can(links, 1)]
 
 
 def policy(policy: "Policy") -> None:
     """A desk's node takes what it is given: docs/security.md has what a field's node needs."""
 
 
-def timer(period_ms: int, callback: "Callable[[Any], None]") -> "TimerHandle":
-    """A running soft timer. The node asks when it is complete: the watchdog starts here too."""
-    stm32.start_watchdog(WATCHDOG_MS)
-    return stm32.soft_timer(period_ms, callback)
+def kept() -> int:
+    """The word that outlives every reset but the loss of power."""
+    return stm32.kept(KEPT)
+
+
+def keep(word: int) -> None:
+    """Puts a new one there."""
+    stm32.keep(KEPT, word)
 
 
 def sdcard_present() -> bool:

@@ -18,7 +18,7 @@ _ENODEV = const(19)
 _RING = const(1024)  # bytes of text that wait for a UART
 _TURN = const(16)  # bytes written at once: 1.4 ms at 115,200 bit/s
 _TURN_MS = const(8)
-_FEED_MS = const(1000)
+_WATCHDOG_MAX = const(32_000)  # ms
 
 
 class UartText:
@@ -61,16 +61,57 @@ def soft_timer(period_ms: int, callback: "Callable[[Any], None]") -> "TimerHandl
     return timer
 
 
-def start_watchdog(timeout_ms: int) -> None:
-    """Resets the board when no soft timer has run for this long: up to 32,000. Only a reset ends
-    it. A soft reset ends the feeding, so the boot must take less."""
-    dog = machine.WDT(timeout=timeout_ms)
-    soft_timer(_FEED_MS, lambda _: dog.feed())
+def watchdog(ms: int) -> "machine.WDT":
+    """The part's watchdog, running: `feed()` it within `ms`, of which 32,000 count at most. Only a
+    reset ends it."""
+    return machine.WDT(timeout=min(ms, _WATCHDOG_MAX))
 
 
 def hard_reset() -> bool:
     """Whether the last reset was any but a soft one."""
     return machine.reset_cause() != machine.SOFT_RESET
+
+
+def reset_cause() -> str:
+    """What began this start: "soft", "power-on", "watchdog" or "hard". A brown-out is a power-on
+    to MicroPython."""
+    cause = machine.reset_cause()
+    if cause == machine.SOFT_RESET:
+        return "soft"
+    if cause == machine.PWRON_RESET:
+        return "power-on"
+    return "watchdog" if cause == machine.WDT_RESET else "hard"
+
+
+def reset() -> None:
+    """Resets the board."""
+    machine.reset()
+
+
+def kept(register: int) -> int:
+    """The word in a backup register, below 2**30; 0 after the power was lost."""
+    if machine.reset_cause() == machine.PWRON_RESET:
+        return 0
+    return machine.mem32[register] & 0x3FFFFFFF
+
+
+def keep(register: int, word: int) -> None:
+    """Puts a word there."""
+    machine.mem32[register] = word
+
+
+def safe_pin() -> bool:
+    """Whether the user button, if the board has one, is held down."""
+    import pyb
+
+    return hasattr(pyb, "Switch") and pyb.Switch().value()
+
+
+def mount_flash(root: str) -> None:
+    """MicroPython has mounted it. Raises OSError where it has none."""
+    import os
+
+    os.stat(root)
 
 
 def unique_id() -> bytes:
@@ -99,10 +140,10 @@ def uart(links: "Links", port: int, baudrate: int) -> "UartRunner":
     )
 
 
-def can(links: "Links", bus: int, pace: int, bitrate: int = 500_000) -> "Runner":
+def can(links: "Links", bus: int, bitrate: int = 500_000) -> "Runner":
     """The CAN bus, by the class that this MicroPython has for it. Until the runner opens it, it is
     in loopback: a bus that is held down must not stop the boot."""
-    engine = links.can("CAN:%%d:%d" % bus, pace)
+    engine = links.can("CAN:%%d:%d" % bus, bitrate=bitrate)
     if hasattr(machine, "CAN"):
         from hsx.transport.can_machine import CanRunner as Machine
 

@@ -98,9 +98,11 @@ class Board(Slot, Protocol):
 
     NAME: str
     POOL: int  # bytes of arena memory
-    BOOT: tuple[tuple[str, Any], ...]  # boot.config: keys and values that are the board's own
-    IMAGES: tuple[tuple[str, bytes], ...]  # in the firmware: names and bytes
-
+    # Of boot.config, keys and values that are the board's own; images in the firmware.
+    @property
+    def BOOT(self) -> tuple[tuple[str, Any], ...]: ...
+    @property
+    def IMAGES(self) -> tuple[tuple[str, bytes], ...]: ...
     def console(
         self,
     ) -> Stream | None: ...  # for boot log and apps' text; None: they are not written

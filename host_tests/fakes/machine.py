@@ -53,10 +53,15 @@ class _Board:
 
 _board = _Board(Clock(), PWRON_RESET)
 
+# Registers that outlive a reset: 32 bits by address.
+mem32: dict[int, int] = {}
+
 
 def sim_power_on(clock: Clock | None = None, cause: int = PWRON_RESET) -> Clock:
     """A board that has just come up, for `cause`; earlier timers and pins no longer count."""
     global _board
+    if cause == PWRON_RESET:
+        mem32.clear()
     _board = _Board(Clock() if clock is None else clock, cause)
     return _board.clock
 

@@ -284,3 +284,18 @@ class USB_VCP:
         self.sim_sent += data
         self.sim_room -= len(data)
         return len(data) or None
+
+
+class Switch:
+    """The user button. Not modelled: callbacks."""
+
+    sim_pressed = False
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self) -> bool:
+        return self.value()
+
+    def value(self) -> bool:
+        return self.sim_pressed

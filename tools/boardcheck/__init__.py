@@ -15,6 +15,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from hsx.boot import config_file
+from hsx.boot.config import Config
+from hsx.errors import HsxError
+
 ROOT = Path(__file__).resolve().parents[2]
 STANDINS = Path(__file__).parent / "standins"
 # Heap that a node takes besides its pool, with a fifth of 96 KiB free: the emulated board has 96
@@ -24,6 +28,7 @@ _MONOCYPHER = Path(os.environ.get("CACHE", ROOT / ".cache")) / "monocypher-4.0.3
 # Flash of frozen modules in hundredths of their .mpy files: 118 on PYBV11 and NUCLEO_F446RE.
 _FROZEN = 125
 _CORES = {"f4": "cortex-m4", "g4": "cortex-m4", "f7": "cortex-m7", "h7": "cortex-m7"}
+_HEADERS = ("native", "native/bindings/builtin", "frozen")
 _FPUS = {"single": "fpv4-sp-d16", "double": "fpv5-d16"}
 
 
@@ -73,7 +78,7 @@ class Board:
             *('-DSTM32_HAL_H="hal.h"', "-DHSX_ED25519=1"),
             *(f"-I{path}" for path in (self.folder, self.port, self.micropython, self.work)),
             *(f"-I{path}" for path in (STANDINS, self.micropython / "lib/cmsis/inc")),
-            *(f"-I{ROOT / 'firmware' / path}" for path in ("native", "frozen")),
+            *(f"-I{ROOT / 'firmware' / path}" for path in _HEADERS),
             f"-I{_MONOCYPHER}",
         ]
 
@@ -89,7 +94,7 @@ class Board:
         """The names of board.py, read without MicroPython."""
         tree = (self.folder / "board.py").read_text()
         found: dict[str, Any] = {}
-        for name in ("NAME", "POOL", "FRAM", "WATCHDOG_MS", "PINS"):
+        for name in ("NAME", "POOL", "FRAM", "KEPT", "BOOT", "PINS"):
             match = re.search(rf"^{name} = ((?:.|\n)*?)(?=\n\n|\n[#@\w])", tree, re.M)
             if match:
                 found[name] = eval(match.group(1), {"const": lambda value: value})
@@ -124,13 +129,16 @@ def check_config(board: Board) -> "list[str]":
         wrong.append("mpconfigboard.h: no MICROPY_HW_BOARD_NAME")
     if board.macros.get("MICROPY_HW_SDCARD_MOUNT_AT_BOOT") != "0":
         wrong.append("mpconfigboard.h: MicroPython mounts the card: include ../stm32/node.h")
-    for name in ("NAME", "POOL", "FRAM", "WATCHDOG_MS", "PINS"):
+    for name in ("NAME", "POOL", "FRAM", "KEPT", "BOOT", "PINS"):
         if name not in board.module:
             wrong.append(f"board.py: {name} is missing")
     if board.module.get("NAME") != board.name:
         wrong.append(f"board.py: NAME is not {board.name}")
-    if board.module.get("WATCHDOG_MS", 0) > 32_000:
-        wrong.append("board.py: WATCHDOG_MS is more than the part's watchdog can")
+    text = json.dumps({"schema": 1, **dict(board.module.get("BOOT", ()))})
+    try:
+        config_file.take(text.encode(), False, Config())
+    except HsxError as error:
+        wrong.append(f"board.py: BOOT: {error.detail}")
     return wrong
 
 
@@ -206,7 +214,12 @@ def check_native(board: Board) -> "list[str]":
 def native_bytes(board: Board) -> "tuple[int, int]":
     """Flash and static RAM of the native modules, before the linker drops what nobody calls."""
     sources = sorted((ROOT / "firmware" / "native").glob("*.c"))
-    sources += [ROOT / "firmware/native/bindings/micropython.c", _MONOCYPHER / "monocypher.c"]
+    bindings = ROOT / "firmware/native/bindings"
+    sources += [
+        bindings / "micropython.c",
+        bindings / "signatures.c",
+        _MONOCYPHER / "monocypher.c",
+    ]
     sources += [ROOT / "firmware/frozen/in_flash.c"]
     genhdr = board.work / "genhdr"
     genhdr.mkdir(exist_ok=True)
