@@ -100,9 +100,9 @@ class Board(Slot, Protocol):
     POOL: int  # bytes of arena memory
     # Of boot.config, keys and values that are the board's own; images in the firmware.
     @property
-    def BOOT(self) -> tuple[tuple[str, Any], ...]: ...
+    def BOOT(self) -> tuple[tuple[str, Any], ...]: ...  # noqa: N802
     @property
-    def IMAGES(self) -> tuple[tuple[str, bytes], ...]: ...
+    def IMAGES(self) -> tuple[tuple[str, bytes], ...]: ...  # noqa: N802
     def console(
         self,
     ) -> Stream | None: ...  # for boot log and apps' text; None: they are not written

@@ -3,6 +3,7 @@
 
 import pytest
 
+from hsxctl.assembler import assemble, image
 from measure import memory, record
 
 pytestmark = pytest.mark.target
@@ -28,6 +29,14 @@ def test_what_a_task_takes_is_its_stack_its_data_its_code_and_few_objects(measur
     assert task["stack"] == 1536
     assert task["arena"] == task["code"] + task["data"] + task["stack"]
     assert measured[f"task.{app}.objects"] < 1024
+
+
+@pytest.mark.requirement("P-92c")
+def test_the_image_of_each_demo_app_is_at_most_8_kib():
+    sources = sorted((memory.PROJECT / "tools/demo/apps").glob("*.mvasm"))
+    sizes = {source.stem: len(image(assemble(source), source.stem)) for source in sources}
+    assert set(memory.APPS) <= set(sizes)
+    assert max(sizes.values()) <= 8192, sizes
 
 
 @pytest.mark.requirement("P-93")
