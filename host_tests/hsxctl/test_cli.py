@@ -24,7 +24,7 @@ COMMANDS += (
     "rollback",
     "kill",
 )
-COMMANDS += ("values", "call", "events", "log", "abort", "completion", "fleet")
+COMMANDS += ("values", "call", "events", "log", "abort", "completion", "fleet", "boot", "reset")
 
 
 @pytest.fixture

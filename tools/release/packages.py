@@ -2,8 +2,8 @@
 """Packages for stock MicroPython: `python -m release.packages FOLDER`.
 
 FOLDER/ARCH has the native modules of one architecture (firmware/native/bindings/natmod). Beside
-them come the package `hsx` and the module `board` as .mpy files, which cost a node less RAM than
-their sources, and `package.json`, so that `mpremote mip install` takes the folder.
+them come the package `hsx` and the modules `board` and `stock` as .mpy files, which cost a node
+less RAM than their sources, and `package.json`, so that `mpremote mip install` takes the folder.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ("hsxvm.mpy", "hsxed25519.mpy")
 _FIRMWARE = ROOT / "firmware"
-_BOARD = ROOT / "boards/stock/board.py"
+_STOCK = ROOT / "boards/stock"
 
 
 def sources() -> dict[str, Path]:
@@ -34,7 +34,7 @@ def sources() -> dict[str, Path]:
     finally:
         os.chdir(here)
     found = {f"hsx/{name.removesuffix('.py')}": _FIRMWARE / "hsx" / name for name in listed}
-    return {**found, "board": _BOARD}
+    return {**found, **{name: _STOCK / f"{name}.py" for name in ("board", "stock")}}
 
 
 def make(folder: Path, mpy_cross: Path) -> None:

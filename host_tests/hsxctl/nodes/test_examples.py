@@ -20,7 +20,7 @@ from pty_repl import PtyRepl
 from service.site import NETWORK
 
 COMMANDS = ("nodes", "push", "ps", "status", "slots", "activate", "confirm", "rollback", "abort")
-COMMANDS += ("kill", "values", "call", "events", "log", "fleet")
+COMMANDS += ("kill", "boot", "reset", "values", "call", "events", "log", "fleet")
 UID = "3A0041000F51393438343635"
 ENDLESS = ("--follow", "watch")  # until Ctrl-C
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a node runs and keeps, and what changes it: `ps`, `status`, `slots`, `activate`, `confirm`,
-`rollback`, `abort`, `kill`."""
+"""What a node runs and keeps, and what changes it: `ps`, `status`, `slots`, `boot`, `activate`,
+`confirm`, `rollback`, `abort`, `kill`, `reset`."""
 
 import argparse
 import struct
@@ -21,6 +21,7 @@ _READS = {
     "ps": "Shows the tasks of a node: what they are, what they do, what they cost.",
     "status": "Shows the state of a node's store: active set, trial, floor, a set on its way.",
     "slots": "Shows the two banks of a node, the digest of each set and its images.",
+    "boot": "Shows how a node came up: what was tried, in which order, why something was refused.",
 }
 _CHANGES = {
     "activate": (
@@ -51,6 +52,13 @@ store, for the next push of the same set.""",
         "",
     ),
     "kill": ("end a task", "Ends a task; 'hsxctl ps' shows its PID.", " 3"),
+    "reset": (
+        "start a node anew",
+        """\
+Resets a node, once it has answered. With --safe it starts nothing then, and waits for what a host
+says; the reset after that is a plain one again.""",
+        " --safe",
+    ),
 }
 _DIGEST = 16  # bytes
 
@@ -60,13 +68,15 @@ def add_parser(commands: Commands) -> None:
     for name, what in _READS.items():
         parser = _parser(commands, name, what.partition(":")[0].lower(), what, "")
         add_options(parser, signs=False)
-        parser.set_defaults(run={"ps": run_ps, "status": run_status, "slots": run_slots}[name])
+        reads = {"ps": run_ps, "status": run_status, "slots": run_slots, "boot": run_boot}
+        parser.set_defaults(run=reads[name])
     runs: dict[str, Callable[[argparse.Namespace, Output], int]] = {
         "activate": run_activate,
         "confirm": run_confirm,
         "rollback": run_rollback,
         "abort": run_abort,
         "kill": run_kill,
+        "reset": run_reset,
     }
     for name, (line, text, more) in _CHANGES.items():
         parser = _parser(commands, name, line, text, more)
@@ -82,6 +92,8 @@ def add_parser(commands: Commands) -> None:
             )
         elif name == "kill":
             parser.add_argument("pid", type=integer(1, 255), metavar="PID")
+        elif name == "reset":
+            parser.add_argument("--safe", action="store_true", help="into the safe mode")
         add_options(parser)
         parser.set_defaults(run=runs[name])
 
@@ -129,6 +141,7 @@ _PS = {
     "stop": "STOP",
     "program": "SOURCE",
 }
+_BOOT = {"source": "SOURCE", "result": "RESULT", "code": "CODE", "detail": "DETAIL", "ms": "MS"}
 _IMAGES = {"bank": "BANK", "name": "NAME", "version": "VERSION", "length": "BYTES"}
 
 
@@ -178,6 +191,12 @@ def run_slots(arguments: argparse.Namespace, output: Output) -> int:
                 output.result(facts, text)
 
         return reach.each(show)
+
+
+def run_boot(arguments: argparse.Namespace, output: Output) -> int:
+    """The report of each node's last boot."""
+    with Reach(arguments, output) as reach:
+        return reach.each(lambda node: shown(reach, node, reach.rows(node, "boot"), _BOOT, output))
 
 
 # ---- changing ---------------------------------------------------------------------------------
@@ -266,3 +285,16 @@ def run_kill(arguments: argparse.Namespace, output: Output) -> int:
             output.result(facts, f"{reach.where(node)}: PID {arguments.pid} is ended")
 
         return reach.each(kill)
+
+
+def run_reset(arguments: argparse.Namespace, output: Output) -> int:
+    """Each node starts anew."""
+    with Reach(arguments, output) as reach:
+
+        def reset(node: int) -> None:
+            reach.command(node, "reset", c.RESET, bytes([arguments.safe]))
+            into = " into the safe mode" if arguments.safe else ""
+            facts = {"node": node, "safe": arguments.safe}
+            output.result(facts, f"{reach.where(node)}: is reset{into}")
+
+        return reach.each(reset)

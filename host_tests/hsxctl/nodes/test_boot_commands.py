@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""`hsxctl boot` and `hsxctl reset`: how a node came up, and that it does so again."""
+
+import json
+import time
+
+import pytest
+
+from desk import Desk
+from hsxctl.cli import main
+from service.site import NETWORK
+
+KEY = ["--key", "admin.pem", "--network", str(NETWORK)]
+
+
+def test_boot_shows_the_report_of_the_node(folder, capsys):
+    with Desk(5) as desk:
+        assert main(["boot", *desk.uart, "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0]["source"] == "reset"
+    assert {"result", "code", "detail", "ms"} <= set(rows[0])
+
+
+@pytest.mark.parametrize(("option", "word"), [([], 0), (["--safe"], 0x100)])
+def test_reset_answers_first_and_then_starts_anew(folder, capsys, option, word):
+    with Desk(5) as desk:
+        board = desk.sites[0].board
+        assert main(["reset", *option, *KEY, *desk.uart]) == 0
+        end = time.monotonic() + 20
+        while not board.resets and time.monotonic() < end:
+            time.sleep(0.01)
+        assert (board.resets, board.word) == (1, word)
+    assert "is reset" in capsys.readouterr().out
