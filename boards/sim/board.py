@@ -4,8 +4,8 @@
 Arguments of the program: `sd=FILE` is the SD card, a FAT volume; none is an empty slot.
 `fram=FILE` is the FRAM, made if it is missing; none is a board without one. `bus=FD` is an open
 socket, on which the node is an SLCAN adapter, a station of a CAN bus; `node=N` its number there;
-`uid=TEXT` its unique id. The console is stderr, so that what a script prints stays apart from what
-the node says.
+`uid=TEXT` its unique id; with `can=ignore` it asks no master for a set. The console is stderr, so
+that what a script prints stays apart from what the node says.
 """
 
 import sys
@@ -18,7 +18,7 @@ NAME = "sim"
 POOL = const(34 * 1024)
 
 # What the boot configuration says here unless a file says otherwise, and images in the firmware.
-BOOT = ()
+BOOT = (("can", "ignore"),) if "can=ignore" in sys.argv else ()
 IMAGES = ()
 
 _SECTOR = const(512)

@@ -248,8 +248,10 @@ def test_python_can_s_own_slcan_interface_works_too(running, station):
     there = station()
     channel = f"socket://{running.channel}"
     with can.Bus(interface="slcan", channel=channel, bitrate=500_000, sleep_after_open=0) as here:
-        there.send(standard(0x77, b"ab"))
-        message = here.recv(5)
+        message = None
+        while message is None:  # the bus opens the port when it reads the command for that
+            there.send(standard(0x77, b"ab"))
+            message = here.recv(0.2)
         assert (message.arbitration_id, bytes(message.data)) == (0x77, b"ab")
         here.send(standard(0x78))
         assert there.recv(5).arbitration_id == 0x78

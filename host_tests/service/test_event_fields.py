@@ -12,8 +12,11 @@ import hsx
 from builders import EXIT, SPIN, Clock, an_image
 from docs.protocol import events, fits
 from hosted import BREAK, LEVEL, RESET, Hosted, a_value, an_app
+from hsx.boot.ask import Ask
+from hsx.boot.config import Config
 from hsx.errors import HsxError
 from hsx.image.build import value_section
+from hsx.link.host_messages import unpack_told
 from hsx.link.wire import MAX_EVENT, unpack_event
 from hsx.service.events import Events
 from hsx.service.session import PROGRESS_MS, STATES
@@ -186,10 +189,29 @@ def lost_events() -> list[tuple]:
 
 
 @functools.cache
+class Asked:
+    """Links that keep what the node asks of its master."""
+
+    def unique_id(self) -> bytes:
+        return b"desk"
+
+    def ask(self, message: bytes) -> None:
+        self.message = message
+
+
+def asking() -> tuple:
+    """What a node without a set sends to everybody; its log says less."""
+    links = Asked()
+    with tempfile.TemporaryDirectory() as folder:
+        rig = Rig(folder)
+        Ask(links, rig.service, Config()).poll(rig.clock())
+    return unpack_told(links.message)
+
+
 def told() -> dict[str, list[tuple]]:
     """Type -> the events of it in all scenarios."""
     found: dict[str, list[tuple]] = {}
-    everything = [lost_events()]
+    everything = [lost_events(), [asking()]]
     for scenario in SCENARIOS:
         with tempfile.TemporaryDirectory() as folder:
             log = scenario(Path(folder)).log

@@ -62,7 +62,7 @@ def transfer(nodes: int, loss: float = 0.0, seed: int = 0, size: int = SIZE) -> 
     bench = Bench(seed=seed)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            fleet = Fleet(bench, nodes, 0, {UNIX: PROGRAM}, Path(folder))
+            fleet = Fleet(bench, nodes, 0, {UNIX: PROGRAM}, Path(folder), asks=False)
             try:
                 _until(bench, lambda: fleet.are_on(range(1, nodes + 1)), _START)
                 return _push(bench, nodes, data, header, digest, loss)

@@ -57,16 +57,24 @@ class Member:
 
 class Fleet:
     """Nodes 1 to `count` on a bench, the last `m4` of them in QEMU. `programs`: what each kind is
-    started from. ToolError: a program is missing, or a machine does not start."""
+    started from. `asks`: unix nodes without a set ask the master of the bus for one. ToolError: a
+    program is missing, or a machine does not start."""
 
     def __init__(
-        self, bench: Bench, count: int, m4: int, programs: dict[str, Path], folder: Path
+        self,
+        bench: Bench,
+        count: int,
+        m4: int,
+        programs: dict[str, Path],
+        folder: Path,
+        asks: bool = True,
     ) -> None:
         self.bench = bench
         self.members = {
             n: Member(n, M4 if n > count - m4 else UNIX, folder) for n in range(1, count + 1)
         }
         self._programs = programs
+        self._asks = asks
         bench.gone = self._gone
         self.ended: list[int] = []  # nodes that have ended by themselves, not yet told
         try:
@@ -102,6 +110,7 @@ class Fleet:
                     uid=member.uid,
                     number=number,
                     log=member.log,
+                    asks=self._asks,
                 )
         except BaseException:
             ours.close()

@@ -49,8 +49,9 @@ class UnixNode:
     `fram`: a file that is the FRAM, made if missing; None for a node without one. `bus`: one end
     of a connected pair of sockets, over which it is an SLCAN adapter; closed here. The node ends
     when the other end is closed. `uid`, `number`: what it is called, and its number on the bus,
-    127: none. `log`: a file that its console is written to, which then can't be read here. Raises
-    ToolError if program or card are missing.
+    127: none. `log`: a file that its console is written to, which then can't be read here. `asks`:
+    without a set it asks the master of the bus for one. Raises ToolError if program or card are
+    missing.
     """
 
     def __init__(
@@ -62,9 +63,12 @@ class UnixNode:
         uid: str = "sim",
         number: int = 127,
         log: Path | None = None,
+        asks: bool = True,
     ) -> None:
         line = command(program, _RUN if bus is None else _ATTEND, sd, fram)
         line += [f"uid={uid}", f"node={number}"]
+        if not asks:
+            line.append("can=ignore")
         handles = []
         if bus is not None:
             bus.setblocking(False)  # as the node's UART
