@@ -9,7 +9,7 @@ from micropython import const
 NAME = sys.platform
 
 # Bytes of the heap that are set apart for task memory at boot.
-POOL = const(16 * 1024)
+POOL = const(10 * 1024)
 
 # What the boot configuration says here, and images that go with it.
 BOOT = ()
