@@ -40,7 +40,6 @@ class Board:
 
     def __init__(self, hard: bool) -> None:
         self.tick = None
-        self.hard = hard
         self.cause = "hard" if hard else "soft"
         self.word = 0
         self.resets = 0
@@ -52,9 +51,6 @@ class Board:
 
     def deinit(self) -> None:
         self.tick = None
-
-    def hard_reset(self) -> bool:
-        return self.hard
 
     def reset_cause(self) -> str:
         return self.cause

@@ -4,7 +4,6 @@
 import stm32
 from micropython import const
 from stm32 import (  # noqa: F401  the Board's
-    hard_reset,
     mount_flash,
     mount_sdcard,
     reset,

@@ -104,13 +104,6 @@ def policy(policy):
     """A desk's node takes what it is given: nothing is signed, nobody is trusted."""
 
 
-def hard_reset():
-    """Whether the last reset was any but a soft one."""
-    import machine
-
-    return machine.reset_cause() != machine.SOFT_RESET
-
-
 def reset_cause():
     """What began this start: "soft", "power-on", "hard", "watchdog" or "hard fault"."""
     import machine

@@ -156,11 +156,6 @@ def attend():
             lock.run(node.poll, wiring.now())
 
 
-def hard_reset():
-    """Always: a program starts from nothing."""
-    return True
-
-
 def reset_cause():
     """A program starts from nothing."""
     return "power-on"

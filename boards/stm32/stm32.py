@@ -67,11 +67,6 @@ def watchdog(ms: int) -> "machine.WDT":
     return machine.WDT(timeout=min(ms, _WATCHDOG_MAX))
 
 
-def hard_reset() -> bool:
-    """Whether the last reset was any but a soft one."""
-    return machine.reset_cause() != machine.SOFT_RESET
-
-
 def reset_cause() -> str:
     """What began this start: "soft", "power-on", "watchdog" or "hard". A brown-out is a power-on
     to MicroPython."""

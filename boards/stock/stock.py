@@ -57,18 +57,13 @@ def policy(policy):
     """Takes what it is given: nothing is signed, nobody is trusted."""
 
 
-def hard_reset():
-    """Whether the last reset was any but a soft one, as far as the port knows."""
+def reset_cause():
+    """ "soft", or "hard" for all others, and where the port does not tell: ports number the others
+    differently."""
     import machine
 
-    if not hasattr(machine, "SOFT_RESET"):
-        return True
-    return machine.reset_cause() != machine.SOFT_RESET
-
-
-def reset_cause():
-    """Most ports number causes differently: a start of Python is all that is known."""
-    return "hard" if hard_reset() else "soft"
+    soft = hasattr(machine, "SOFT_RESET") and machine.reset_cause() == machine.SOFT_RESET
+    return "soft" if soft else "hard"
 
 
 def reset():

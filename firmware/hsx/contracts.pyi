@@ -103,14 +103,12 @@ class Board(Slot, Protocol):
     def BOOT(self) -> tuple[tuple[str, Any], ...]: ...  # noqa: N802
     @property
     def IMAGES(self) -> tuple[tuple[str, bytes], ...]: ...  # noqa: N802
-    def console(
-        self,
-    ) -> Stream | None: ...  # for boot log and apps' text; None: they are not written
+    # For boot log and apps' text; None: they are not written.
+    def console(self) -> Stream | None: ...
     def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
     def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
     def unique_id(self) -> bytes: ...  # what tells it from all other boards
     def links(self, links: Links, /) -> list[Runner]: ...  # with engines of links.uart(), .can()
-    def hard_reset(self) -> bool: ...  # whether the last reset was any but a soft one
     def reset_cause(self) -> str: ...  # soft, power-on, hard, watchdog, brown-out, hard fault
     def reset(self) -> None: ...  # does not return on a machine
     def kept(self) -> int: ...  # a word below 2**30 that outlives every reset but power-on

@@ -57,7 +57,6 @@ class Ask:
         return keeper.active_digest() if keeper.KEEPS_SETS and keeper.valid() else b""
 
     def _question(self, now: int) -> bytes:
-        seq = self._service.events.seq
         data: "dict[str, Any]" = {
             "state": "asking",
             "source": "CAN",
@@ -66,8 +65,5 @@ class Ask:
         data["network"] = self._service.policy.network
         data["digest"] = self._digest()
         buf = bytearray(m.EVENT_HEAD + MAX_EVENT)
-        buf[0] = m.EVENT
-        for n in range(4):
-            buf[1 + n] = seq >> 8 * n & 0xFF
         size = pack_event(memoryview(buf)[m.EVENT_HEAD :], now, "boot", 0, data)
-        return bytes(buf[: m.EVENT_HEAD + size])
+        return m.pack_told(buf, self._service.events.seq, size)

@@ -110,13 +110,12 @@ class Links:
 
     def can_ask(self) -> bool:
         """Whether the node is a station of a CAN bus, with a number."""
-        return any(getattr(engine, "number", 127) != 127 for engine in self._engines)
+        return bool(self._stations())
 
     def ask(self, message: bytes) -> None:
         """Sends the masters of all buses a message that they did not ask for."""
-        for engine in self._engines:
-            if getattr(engine, "number", 127) != 127:
-                engine.tell(message)
+        for engine in self._stations():
+            engine.tell(message)
 
     def poll(self, now: int) -> None:
         """A turn for each; then the events that somebody has subscribed to."""
@@ -126,6 +125,9 @@ class Links:
             event = self._events[at] or self._requests[at].event(now)
             if event:
                 self._events[at] = b"" if self._engines[at].tell(event) else event
+
+    def _stations(self) -> "list[CanNode]":
+        return [engine for engine in self._engines if getattr(engine, "number", 127) != 127]
 
     def _block_us(self) -> int:
         """How long a block takes to be compared and written: twice what reading one does."""

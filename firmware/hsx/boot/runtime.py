@@ -73,7 +73,7 @@ class Runtime:
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them. A board without one
         tells so, and `turn` has to be called instead."""
-        self._job = Job(self._guarded(self.sources.boot(self._board.hard_reset())))
+        self._job = Job(self._guarded(self.sources.boot(self._board.reset_cause() != "soft")))
         self._timer = self._board.timer(_PERIOD, self._tick)
         if self._timer is None:
             self.by_hand = True

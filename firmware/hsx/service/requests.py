@@ -91,11 +91,7 @@ class Requests:
         size = subscription.next(self._event)
         if not size:
             return b""
-        out = self._out
-        out[0] = m.EVENT
-        for n in range(4):
-            out[1 + n] = subscription.sent >> 8 * n & 0xFF
-        return bytes(out[: m.EVENT_HEAD + size])
+        return m.pack_told(self._out, subscription.sent, size)
 
     def _answer(self, op: int, view: "memoryview", writer: "Writer") -> None:
         if len(view) < 2:
