@@ -315,7 +315,8 @@ def test_build_hands_the_port_what_it_needs(tmp_path: Path) -> None:
     source = tmp_path / "micropython"
     for path in ("ports/stm32", "lib/stm32lib/CMSIS", "py", "mpy-cross/build"):
         (source / path).mkdir(parents=True)
-    (source / "py" / "mpconfig.h").write_text("")
+    for name in ("mpconfig.h", "mkenv.mk"):
+        (source / "py" / name).write_text("")
     (source / "mpy-cross" / "build" / "mpy-cross").write_text("")
     (source / "ports" / "stm32" / "Makefile").write_text(
         "all: ; @echo $(BOARD) $(BOARD_DIR) $(BUILD) $(USER_C_MODULES)\n"
