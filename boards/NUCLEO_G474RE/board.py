@@ -3,21 +3,12 @@
 
 import stm32
 from micropython import const
-from stm32 import (  # noqa: F401  the Board's
-    mount_flash,
-    reset,
-    reset_cause,
-    safe_pin,
-    unique_id,
-    watchdog,
-)
-from stm32 import soft_timer as timer  # noqa: F401  likewise
+from stm32 import *  # noqa: F403
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hsx.boot.links import Links
     from hsx.contracts import Runner, Stream
-    from hsx.service.policy import Policy
     from hsx.store.region import Region
 
 NAME = "NUCLEO_G474RE"
@@ -30,10 +21,6 @@ FRAM = (3, (0x50, 0x51), 0x10000)
 
 # TAMP_BKP0R: a backup register, which only the loss of VBAT clears.
 KEPT = const(0x4000_2500)
-
-# What the boot configuration says here unless a file says otherwise, and images in the firmware.
-BOOT = (("watchdog_ms", 30_000),)
-IMAGES = ()
 
 # What is wired where; host_tests/boards compares it with MicroPython's pin tables.
 PINS = (
@@ -63,29 +50,11 @@ def links(links: "Links") -> "list[Runner]":
     return [stm32.uart(links, 1, 115_200), stm32.can(links, 1)]
 
 
-def policy(policy: "Policy") -> None:
-    """A desk's node takes what it is given: docs/security.md has what a field's node needs."""
-
-
 def kept() -> int:
     """The word that outlives every reset but the loss of power."""
-    return stm32.kept(KEPT)
+    return stm32.kept_in(KEPT)
 
 
 def keep(word: int) -> None:
     """Puts a new one there."""
-    stm32.keep(KEPT, word)
-
-
-def sdcard_present() -> bool:
-    """The part has no SDIO."""
-    return False
-
-
-def mount_sdcard(root: str) -> None:
-    """ENODEV."""
-    raise OSError(19)
-
-
-def unmount_sdcard(root: str) -> None:
-    """Nothing is ever mounted."""
+    stm32.keep_in(KEPT, word)

@@ -3,24 +3,12 @@
 
 import stm32
 from micropython import const
-from stm32 import (  # noqa: F401  the Board's
-    mount_flash,
-    mount_sdcard,
-    reset,
-    reset_cause,
-    safe_pin,
-    sdcard_present,
-    unique_id,
-    unmount_sdcard,
-    watchdog,
-)
-from stm32 import soft_timer as timer  # noqa: F401  likewise
+from stm32 import *  # noqa: F403
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hsx.boot.links import Links
     from hsx.contracts import Runner, Stream
-    from hsx.service.policy import Policy
     from hsx.store.region import Region
 
 NAME = "NUCLEO_H743ZI"
@@ -33,10 +21,6 @@ FRAM = (1, (0x50, 0x51), 0x10000)
 
 # RTC_BKP0R: a backup register, which only the loss of VBAT clears.
 KEPT = const(0x5800_4050)
-
-# What the boot configuration says here unless a file says otherwise, and images in the firmware.
-BOOT = (("watchdog_ms", 30_000),)
-IMAGES = ()
 
 # What is wired where; host_tests/boards compares it with MicroPython's pin tables.
 PINS = (
@@ -73,15 +57,11 @@ def links(links: "Links") -> "list[Runner]":
     return [stm32.uart(links, 2, 115_200), stm32.can(links, 1)]
 
 
-def policy(policy: "Policy") -> None:
-    """A desk's node takes what it is given: docs/security.md has what a field's node needs."""
-
-
 def kept() -> int:
     """The word that outlives every reset but the loss of power."""
-    return stm32.kept(KEPT)
+    return stm32.kept_in(KEPT)
 
 
 def keep(word: int) -> None:
     """Puts a new one there."""
-    stm32.keep(KEPT, word)
+    stm32.keep_in(KEPT, word)

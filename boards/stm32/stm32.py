@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What all STM32 boards do alike; a board.py takes what it needs into its own names."""
+"""What all STM32 boards do alike. A board.py begins with it (`from stm32 import *`) and says what
+it has of its own."""
 
 import machine
 from micropython import const
@@ -11,8 +12,13 @@ if TYPE_CHECKING:
 
     from hsx.boot.links import Links
     from hsx.contracts import Runner, TimerHandle
+    from hsx.service.policy import Policy
     from hsx.store.fram_i2c import FramI2c
     from hsx.transport.uart import UartRunner
+
+# What the boot configuration says here unless a file says otherwise, and images in the firmware.
+BOOT = (("watchdog_ms", 30_000),)
+IMAGES = ()
 
 _ENODEV = const(19)
 _RING = const(1024)  # bytes of text that wait for a UART
@@ -30,7 +36,7 @@ class UartText:
         self._ring = memoryview(bytearray(_RING))
         self._first = 0
         self._count = 0
-        self._timer = soft_timer(_TURN_MS, self._turn)
+        self._timer = timer(_TURN_MS, self._turn)
 
     def write(self, data: "str | memoryview") -> int:
         """Takes what there is room for; returns how many bytes that was."""
@@ -51,14 +57,14 @@ class UartText:
             self._count -= size
 
 
-def soft_timer(period_ms: int, callback: "Callable[[Any], None]") -> "TimerHandle":
+def timer(period_ms: int, callback: "Callable[[Any], None]") -> "TimerHandle":
     """A running timer in scheduler context; `deinit()` stops it."""
-    timer = machine.Timer(-1)
+    made = machine.Timer(-1)
     try:
-        timer.init(mode=timer.PERIODIC, period=period_ms, callback=callback, hard=False)
+        made.init(mode=made.PERIODIC, period=period_ms, callback=callback, hard=False)
     except TypeError:  # MicroPython 1.25 has soft ones alone and does not know the word
-        timer.init(mode=timer.PERIODIC, period=period_ms, callback=callback)
-    return timer
+        made.init(mode=made.PERIODIC, period=period_ms, callback=callback)
+    return made
 
 
 def watchdog(ms: int) -> "machine.WDT":
@@ -83,14 +89,14 @@ def reset() -> None:
     machine.reset()
 
 
-def kept(register: int) -> int:
+def kept_in(register: int) -> int:
     """The word in a backup register, below 2**30; 0 after the power was lost."""
     if machine.reset_cause() == machine.PWRON_RESET:
         return 0
     return machine.mem32[register] & 0x3FFFFFFF
 
 
-def keep(register: int, word: int) -> None:
+def keep_in(register: int, word: int) -> None:
     """Puts a word there."""
     machine.mem32[register] = word
 
@@ -107,6 +113,10 @@ def mount_flash(root: str) -> None:
     import os
 
     os.stat(root)
+
+
+def policy(policy: "Policy") -> None:
+    """A desk's node takes what it is given: docs/security.md has what a field's node needs."""
 
 
 def unique_id() -> bytes:
@@ -151,19 +161,22 @@ def can(links: "Links", bus: int, bitrate: int = 500_000) -> "Runner":
     return Pyb(pyb.CAN(bus, pyb.CAN.SILENT_LOOPBACK), engine, bitrate)
 
 
-# The card of a part with SDIO or SDMMC.
+# The card, of a part with SDIO or SDMMC.
 
 
 def sdcard_present() -> bool:
-    """Whether the slot's switch says that a card is in it."""
+    """Whether the slot's switch, if the board has a slot, says that a card is in it."""
     import pyb
 
-    return pyb.SDCard().present()
+    return hasattr(pyb, "SDCard") and pyb.SDCard().present()
 
 
 def mount_sdcard(root: str) -> None:
     """Makes the files of the card's FAT volume readable below `root`. Raises OSError."""
     import pyb
+
+    if not hasattr(pyb, "SDCard"):
+        raise OSError(_ENODEV)
     import vfs
 
     card = pyb.SDCard()

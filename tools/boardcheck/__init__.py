@@ -129,7 +129,7 @@ def check_config(board: Board) -> "list[str]":
         wrong.append("mpconfigboard.h: no MICROPY_HW_BOARD_NAME")
     if board.macros.get("MICROPY_HW_SDCARD_MOUNT_AT_BOOT") != "0":
         wrong.append("mpconfigboard.h: MicroPython mounts the card: include ../stm32/node.h")
-    for name in ("NAME", "POOL", "FRAM", "KEPT", "BOOT", "PINS"):
+    for name in ("NAME", "POOL", "FRAM", "KEPT", "PINS"):
         if name not in board.module:
             wrong.append(f"board.py: {name} is missing")
     if board.module.get("NAME") != board.name:
