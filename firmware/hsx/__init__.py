@@ -61,7 +61,8 @@ def ps() -> "Rows":
 def load(path: str, **options: "Any") -> int:
     """Loads an image file, starts it and returns its PID. `options`: replace (True: in the place
     of the app of the same name), pid (the wanted one), priority (0 to 255), quantum
-    (instructions), stack (bytes), sha256 (32 bytes). Raises HsxError, and OSError for the file."""
+    (instructions), stack, heap (bytes), sha256 (32 bytes: of the file). Raises HsxError, and
+    OSError for the file."""
     return runtime().load(path, **options)
 
 

@@ -62,12 +62,3 @@ def test_the_readme_names_every_folder_that_a_newcomer_sees():
     text = (ROOT / "README.md").read_text()
     for folder in ("firmware/hsx/", "firmware/native/", "boards/", "tools/hsxctl/", "host_tests/"):
         assert f"`{folder}`" in text
-
-
-def test_every_call_of_the_package_is_in_the_guide():
-    guide = (ROOT / "docs/repl.md").read_text()
-    source = (ROOT / "firmware/hsx/__init__.py").read_text()
-    calls = re.findall(r"^def (\w+)\(", source, re.MULTILINE)
-    for call in calls:
-        if call not in ("attach", "runtime"):  # the boot code's and the tests' business
-            assert f"`hsx.{call}(" in guide, call
