@@ -20,3 +20,8 @@ def commands(block: str) -> list[str]:
     """The commands of an `sh` block, without the remarks behind them."""
     lines = block.replace("\\\n", "").splitlines()
     return [command for line in lines if (command := re.sub(r"(^| +)# .*", "", line).strip())]
+
+
+def session(block: str) -> list[tuple[str, str]]:
+    """(what is typed, what it shows) of a `pycon` block."""
+    return re.findall(r"^>>> (.*)\n((?:(?!>>>).*\n)*)", block, re.MULTILINE)

@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The board's firmware as MicroPython: REPL, clock, timers, drivers, resets."""
 
-import contextlib
 import hashlib
-import io
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from builders import SPIN, an_image
-from hsxctl.cli import main
 
 pytestmark = pytest.mark.target
 
@@ -75,38 +68,6 @@ def test_mpremote_copies_to_a_mounted_card_and_back(power_up, connect, fat_card,
     mpremote("connect", node.repl, "resume", "fs", "cp", str(sent), ":/card/a.bin")
     mpremote("connect", node.repl, "resume", "fs", "cp", ":/card/a.bin", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == sent.read_bytes()
-
-
-def test_file_that_mpremote_copied_runs_and_is_kept_as_the_guide_says(
-    power_up, connect, fat_card, tmp_path
-):
-    node = power_up(sd=fat_card, fram=tmp_path / "fram.bin")
-    repl = connect(node)
-    repl.run("import hsx, os, machine; hsx.format('erase everything')")
-    repl.run("os.mount(machine.SDCard(), '/flash')")  # the card stands for the flash
-    repl.close()
-    (tmp_path / "hello.hxe").write_bytes(an_image(SPIN, name="hello", multiple=False))
-    guide = (Path(__file__).parents[2] / "docs/repl.md").read_text()
-    lines = re.findall(r"^mpremote (connect PORT resume .*)$", guide, re.MULTILINE)
-    copy, load, persist = [line for line in lines if "hello.hxe" in line]
-    shown = []
-    for line in (copy, load, "connect PORT resume exec 'import hsx; hsx.kill(1)'", persist):
-        words = shlex.split(line, comments=True)
-        words[1] = node.repl
-        words = [str(tmp_path / word) if word == "hello.hxe" else word for word in words]
-        shown.append(mpremote(*words))
-        if line == load:
-            node.wait_console("instance=hello state=ready")
-    assert "active A, trial" in shown[-1]
-    assert [row["program"] for row in told(node)] == ["FRAM:A/hello"]
-
-
-def told(node):
-    """The tasks, as hsxctl tells them over the same REPL."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        assert main(["ps", "--repl", node.repl, "--json"]) == 0
-    return [json.loads(line) for line in said.getvalue().splitlines()]
 
 
 def test_code_larger_than_every_buffer_is_taken_whole(repl):

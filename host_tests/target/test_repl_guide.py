@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""docs/repl.md is run on a node with a card, a flash file system and an unformatted FRAM.
+
+With HSX_WRITE_DOCS in the environment it is written anew as it should be."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builders import SPIN, an_image
+from docs.console import blocks, dialogue, session
+from hsxctl import fat_image
+from hsxctl.cli import main
+from repl import Repl
+
+pytestmark = pytest.mark.target
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs/repl.md"
+MANIFEST = b'schema = 1\n[[image]]\nfile = "pump.hxe"\n'
+
+
+@pytest.fixture
+def machine(power_up, tmp_path):
+    pump = an_image(SPIN, name="pump", multiple=False)
+    card, flash = tmp_path / "card.img", tmp_path / "flash.img"
+    fat_image.write(card, fat_image.SMALLEST, [("pump.hxe", pump), ("hsx.toml", MANIFEST)])
+    fat_image.write(flash, fat_image.SMALLEST, [])
+    hello = ROOT / "tools/demo/apps/hello.mvasm"
+    assert main(["asm", str(hello), "-o", str(tmp_path / "hello.hxe")]) == 0
+    return power_up(sd=card, flash=flash, fram=tmp_path / "fram.bin")
+
+
+def shown(command: str, port: str, folder: Path) -> str:
+    """What the real tools say."""
+    tool, _, rest = command.replace("PORT", port).partition(" ")
+    done = subprocess.run(
+        f"{sys.executable} -m {tool} {rest}",
+        shell=True,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def echoed(code: str, repl) -> str:
+    """What the prompt shows of a line."""
+    if code.startswith("import "):
+        return repl.run(code)
+    said = repl.run(f"_ = {code}\nif _ is not None:\n    print(repr(_))")
+    return said + "\n" if said else ""
+
+
+def plain(text: str) -> str:
+    """Without what differs from run to run: steps of tasks, and whether one sleeps already."""
+    row = r"^( *\d+ \w+ +)(?:ready|sleeping) +(\d+) +\d+ "
+    return re.sub(row, r"\1sleeping \2 ", text, flags=re.MULTILINE)
+
+
+def test_guide_does_what_it_shows(machine, tmp_path):
+    machine.wait_console("state=over")
+    text = GUIDE.read_text()
+    for block in blocks(GUIDE):
+        found = "".join(
+            f"$ {command}\n{shown(command, machine.repl, tmp_path)}"
+            for command, _ in dialogue(block)
+        )
+        text = text.replace(f"```console\n{block}```", f"```console\n{found}```")
+    repl = Repl(machine)
+    for block in blocks(GUIDE, "pycon"):
+        found = "".join(f">>> {code}\n{echoed(code, repl)}" for code, _ in session(block))
+        text = text.replace(f"```pycon\n{block}```", f"```pycon\n{found}```")
+    repl.close()
+    if "HSX_WRITE_DOCS" in os.environ:
+        GUIDE.write_text(text)
+    assert plain(text) == plain(GUIDE.read_text())
