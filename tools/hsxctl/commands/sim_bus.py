@@ -24,16 +24,18 @@ from ..simulate.python_can import DEFAULT
 
 _TURN_S = 0.5  # of the loop: how long it may stay unnoticed that something has ended
 _CHUNK = 4096
-_WORDS = """\
-nodes            who is on
-stats            bus time, frames, and what became of them at each station
-kill N,..        cuts the power of nodes
-start N,..       switches them on again, with the FRAM that they had
-restart N,..     both
-cut N,..         these nodes hear only each other from now on
-heal             all hear all
-loss P           share of frames that each receiver loses from now on
-quit             ends all"""
+_WORDS = (
+    ("nodes", "kind, state, process and FRAM of each"),
+    ("stats", "times and frames of the bus; what each station sent, received, lost"),
+    ("kill N,..", "cuts the power of nodes: they get to finish nothing"),
+    ("start N,..", "switches them on again, with the FRAM that they had"),
+    ("restart N,..", "both"),
+    ("cut N,..", "these nodes hear only each other from now on"),
+    ("heal", "all hear all"),
+    ("loss P", "another share is lost from now on"),
+    ("help", "this list"),
+    ("quit", "ends all"),
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     bus.add_argument(
         "--port",
         type=integer(0, 65535),
+        metavar="N",
         default=DEFAULT,
         help=f"default: {DEFAULT}; 0: a free one",
     )
@@ -127,7 +130,7 @@ class _Console:
             "cut": self._cut,
             "heal": lambda text: self._bench.heal(),
             "loss": self._loss,
-            "help": lambda text: output.note(_WORDS),
+            "help": lambda text: output.note(_help()),
             "quit": lambda text: self._end(errors.DONE),
         }
 
@@ -250,6 +253,10 @@ class _Console:
 
     def _loss(self, text: str) -> None:
         self._bench.faults = self._bench.faults._replace(loss=_share(text))
+
+
+def _help() -> str:
+    return "\n".join(f"{word:16} {what}" for word, what in _WORDS)
 
 
 def _numbers(text: str, fleet: Fleet) -> list[int]:

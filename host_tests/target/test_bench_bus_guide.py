@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""docs/bench_bus.md is run, with another port: ten nodes, a push to all, a program on the bus.
+
+With HSX_WRITE_DOCS in the environment it is written anew as it should be."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench_bus.command import PROGRAM
+from docs.console import blocks, dialogue
+
+pytestmark = pytest.mark.target
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs/bench_bus.md"
+PORT = "29500"
+
+
+class Bus:
+    """`hsxctl sim` as the guide starts it."""
+
+    def __init__(self, command: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *command.split(), "--port", "0"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said = ""
+        for line in self._process.stdout:
+            self.said += line
+            if "Ctrl-C" in line:
+                break
+        self.port = re.search(r"hsx-bench:(\d+)", self.said)[1]
+
+    def close(self) -> None:
+        self._process.communicate("quit\n", timeout=30)
+        assert self._process.returncode == 0
+
+
+def run(*words: str, folder: Path) -> str:
+    """What it says."""
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def plain(text: str) -> str:
+    """Without times and rates."""
+    return re.sub(r"\d+\.\d s, \d+ B/s", "time", text)
+
+
+def test_guide_does_what_it_shows(firmware, tmp_path):
+    if not PROGRAM.is_file():
+        pytest.skip(f"no {PROGRAM}: run 'make sim'")
+    run(
+        "-m",
+        "hsxctl",
+        "asm",
+        str(ROOT / "tools/demo/apps/ramp.mvasm"),
+        "-o",
+        "pump.hxe",
+        folder=tmp_path,
+    )
+    ((start, _),), ((push, _),) = map(dialogue, blocks(GUIDE))
+    (program,) = blocks(GUIDE, "python")
+    bus = Bus(start)
+    try:
+        pushed = run("-m", *push.replace(PORT, bus.port).split(), folder=tmp_path)
+        shown = run("-c", program.replace(PORT, bus.port), folder=tmp_path)
+    finally:
+        bus.close()
+    text = GUIDE.read_text()
+    found = [f"$ {start}\n{bus.said}", f"$ {push}\n{pushed}", shown]
+    for old, new in zip([*blocks(GUIDE), *blocks(GUIDE, "text")], found, strict=True):
+        text = text.replace(f"\n{old}```", f"\n{new.replace(bus.port, PORT)}```")
+    if "HSX_WRITE_DOCS" in os.environ:
+        GUIDE.write_text(text)
+    assert plain(text) == plain(GUIDE.read_text())
