@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The blocks of documents that are run: `sh`, `python`, and `console`, which shows answers too."""
+"""The blocks of documents that are run: `sh`, `python`, and those that show answers too, `console`
+and `pycon`."""
 
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -25,3 +28,21 @@ def commands(block: str) -> list[str]:
 def session(block: str) -> list[tuple[str, str]]:
     """(what is typed, what it shows) of a `pycon` block."""
     return re.findall(r"^>>> (.*)\n((?:(?!>>>).*\n)*)", block, re.MULTILINE)
+
+
+def run(block: str, shown: Callable[[str], str]) -> str:
+    """A `console` block as it would be if it showed what each command says."""
+    return "".join(f"$ {command}\n{shown(command)}" for command, _ in dialogue(block))
+
+
+def put(text: str, kind: str, old: str, new: str) -> str:
+    """A document's text with another block in the place of one."""
+    return text.replace(f"```{kind}\n{old}```", f"```{kind}\n{new}```")
+
+
+def compare(path: Path, text: str, plain: Callable[[str], str] = str) -> None:
+    """The document is to say this, but for what `plain` takes away. With HSX_WRITE_DOCS in the
+    environment it is written so."""
+    if "HSX_WRITE_DOCS" in os.environ:
+        path.write_text(text)
+    assert plain(text) == plain(path.read_text())

@@ -13,12 +13,8 @@ from docs.console import blocks, dialogue
 from hsx.image import manifest, wishes
 
 ROOT = Path(__file__).parents[2]
-WITH_NODES = {
-    "provisioning.md",
-    "fleet.md",
-    "repl.md",
-    "bench_bus.md",
-}  # their own tests run these
+# Their own tests run these.
+WITH_NODES = {"bench_bus.md", "fleet.md", "provisioning.md", "repl.md", "security.md"}
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

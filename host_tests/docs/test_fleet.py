@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""docs/fleet.md is run with four nodes, which run `starts` already.
-
-With HSX_WRITE_DOCS in the environment it is written anew as it should be."""
+"""docs/fleet.md is run with four nodes, which run `starts` already."""
 
 import contextlib
 import io
 import itertools
-import os
 import re
 import shlex
 import shutil
@@ -16,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from desk import Desk
-from docs.console import blocks, dialogue
+from docs.console import blocks, compare, put, run
 from hosted import LEVEL, a_value
 from hosted import an_app as app_of
 from hsxctl import image_set, settings
@@ -64,20 +61,11 @@ def shown(command: str, desk) -> str:
     return said.getvalue().replace(desk.can[1], "socketcan:can0")
 
 
-def run_guide(desk) -> str:
-    """The guide as it would be if it showed what happens."""
+def test_guide_does_what_it_shows(desk):
     text = GUIDE.read_text()
     for block in blocks(GUIDE):
-        found = "".join(f"$ {command}\n{shown(command, desk)}" for command, _ in dialogue(block))
-        text = text.replace(f"```console\n{block}```", f"```console\n{found}```")
-    return text
-
-
-def test_guide_does_what_it_shows(desk):
-    text = run_guide(desk)
-    if "HSX_WRITE_DOCS" in os.environ:
-        GUIDE.write_text(text)
-    assert plain(text) == plain(GUIDE.read_text())
+        text = put(text, "console", block, run(block, lambda command: shown(command, desk)))
+    compare(GUIDE, text, plain)
 
 
 def plain(text: str) -> str:

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""docs/repl.md is run on a node with a card, a flash file system and an unformatted FRAM.
+"""docs/repl.md is run on a node with a card, a flash file system and an unformatted FRAM."""
 
-With HSX_WRITE_DOCS in the environment it is written anew as it should be."""
-
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builders import SPIN, an_image
-from docs.console import blocks, dialogue, session
+from docs.console import blocks, compare, put, run, session
 from hsxctl import fat_image
 from hsxctl.cli import main
 from repl import Repl
@@ -69,16 +66,11 @@ def test_guide_does_what_it_shows(machine, tmp_path):
     machine.wait_console("state=over")
     text = GUIDE.read_text()
     for block in blocks(GUIDE):
-        found = "".join(
-            f"$ {command}\n{shown(command, machine.repl, tmp_path)}"
-            for command, _ in dialogue(block)
-        )
-        text = text.replace(f"```console\n{block}```", f"```console\n{found}```")
+        found = run(block, lambda command: shown(command, machine.repl, tmp_path))
+        text = put(text, "console", block, found)
     repl = Repl(machine)
     for block in blocks(GUIDE, "pycon"):
         found = "".join(f">>> {code}\n{echoed(code, repl)}" for code, _ in session(block))
-        text = text.replace(f"```pycon\n{block}```", f"```pycon\n{found}```")
+        text = put(text, "pycon", block, found)
     repl.close()
-    if "HSX_WRITE_DOCS" in os.environ:
-        GUIDE.write_text(text)
-    assert plain(text) == plain(GUIDE.read_text())
+    compare(GUIDE, text, plain)

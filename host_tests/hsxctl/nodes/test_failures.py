@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Everything that may go wrong with a command about a node: its exit code and all that it says.
 
-The table is docs/troubleshooting.md's, which shows it as people see it. Run this file to write the
-document's table anew: `.venv/bin/python host_tests/hsxctl/nodes/test_failures.py`.
+The table is docs/troubleshooting.md's, which shows it as people see it. With HSX_WRITE_DOCS in the
+environment it is written there anew.
 """
 
 import contextlib
@@ -21,9 +21,11 @@ import serial
 
 import hsx
 from desk import SIGNED, Desk, wait_for
+from docs.console import compare
 from hosted import a_command, a_value
 from hosted import an_app as app_of
 from hsx.link.can_framing import LOAD, begin, ident
+from hsx.service.policy import REQUIRE
 from hsxctl.connect.serial import SerialLink
 from hsxctl.fleet import record
 from hsxctl.fleet import rollout as r
@@ -186,6 +188,14 @@ FAILURES = [
         "push pump.hxe UART --network 42",
         1,
         "node 5 on {uart}: push: EACCES at begin: command is not signed. Sign it: --key FILE.",
+    ),
+    Failure(
+        "the node wants signed images",
+        "push pump.hxe UART SIGNED",
+        1,
+        "node 5 on {uart}: push: EACCES at verify: it is not signed. Sign the image: 'hsxctl "
+        "sign' (docs/security.md).",
+        "signed images",
     ),
     Failure(
         "the node does not know the key",
@@ -392,6 +402,9 @@ class Setting:
     def wrong_manifest(self):
         Path("hsx.toml").write_text("schema = 2")
 
+    def signed_images(self):
+        self.site.policy.signatures = REQUIRE
+
     def on_trial(self, *more):
         words = ["push", "pump.hxe", *self.desk.uart, *SIGNED, *more]
         assert self.hsxctl(*words).status == 0
@@ -474,11 +487,7 @@ def rows():
 
 
 def test_document_has_the_table():
-    text = DOCUMENT.read_text()
-    assert text.partition(MARKS[0])[2].partition(MARKS[1])[0] == rows()
+    head, begin, rest = DOCUMENT.read_text().partition(MARKS[0])
+    _, end, rest = rest.partition(MARKS[1])
+    compare(DOCUMENT, head + begin + rows() + end + rest)
     assert len(FAILURES) >= 20
-
-
-if __name__ == "__main__":
-    head, _, rest = DOCUMENT.read_text().partition(MARKS[0])
-    DOCUMENT.write_text(head + MARKS[0] + rows() + MARKS[1] + rest.partition(MARKS[1])[2])
