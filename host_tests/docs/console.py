@@ -2,15 +2,22 @@
 """The blocks of documents that are run: `sh`, `python`, and those that show answers too, `console`
 and `pycon`."""
 
+import io
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 
+def parts(path: Path, *kinds: str) -> list[tuple[str, str]]:
+    """(kind, text) of each block of these kinds, in the order of the document."""
+    wanted = "|".join(kinds)
+    return re.findall(rf"^```({wanted})\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
 def blocks(path: Path, kind: str = "console") -> list[str]:
     """The text of each block of this kind."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for _, text in parts(path, kind)]
 
 
 def dialogue(block: str) -> list[tuple[str, str]]:
@@ -46,3 +53,18 @@ def compare(path: Path, text: str, plain: Callable[[str], str] = str) -> None:
     if "HSX_WRITE_DOCS" in os.environ:
         path.write_text(text)
     assert plain(text) == plain(path.read_text())
+
+
+class UntilCtrlC(io.StringIO):
+    """What a command says, until somebody who has seen `lines` lines of it presses Ctrl-C."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self._left = lines
+
+    def write(self, text: str) -> int:
+        count = super().write(text)
+        before, self._left = self._left, self._left - text.count("\n")
+        if before > 0 >= self._left:
+            raise KeyboardInterrupt
+        return count

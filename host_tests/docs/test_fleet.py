@@ -13,11 +13,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from desk import Desk
-from docs.console import blocks, compare, put, run
+from docs.console import UntilCtrlC, blocks, commands, compare, put, run
 from hosted import LEVEL, a_value
 from hosted import an_app as app_of
 from hsxctl import image_set, settings
 from hsxctl.cli import main
+from hsxctl.errors import INTERRUPTED
 from hsxctl.fleet import rollout, work
 from service.site import NETWORK, admin
 
@@ -81,3 +82,17 @@ def test_states_are_the_code_s():
     table = re.search(r"^\| state of a node .*?\n\n", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
     assert table and table[0] in rollout.__doc__
     assert re.findall(r"^\| (\w+) \| ", table[0], re.MULTILINE) == list(rollout.STATES)
+
+
+def test_roll_out_that_was_stopped_goes_on_and_is_taken_back(desk):
+    """The commands of the guide's `sh` block, one after the other, behind a Ctrl-C at the moment
+    when the first node runs the set."""
+    (block,) = blocks(GUIDE, "sh")
+    main(["asm", "ramp.mvasm", "-o", "apps/ramp.hxe"])
+    begin = "push apps/ramp.hxe --node all --canaries 1 --healthy 0.2 --confirm"
+    with contextlib.redirect_stderr(UntilCtrlC(1)):
+        assert main(begin.split()) == INTERRUPTED
+    said = [shown(command, desk) for command in commands(block)]
+    wanted = ["done. All nodes run the set.", "done. All nodes run the set.", "undone."]
+    for text, verdict in zip(said, wanted, strict=True):
+        assert f": {verdict}" in text, text

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """docs/provisioning.md is run against a node: its ports stand for a pty and a virtual bus."""
 
+import contextlib
+import io
 import re
 import shlex
 import shutil
@@ -11,9 +13,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from desk import Desk
-from docs.console import blocks, dialogue
+from docs.console import UntilCtrlC, commands, compare, parts, put, run
 from hsxctl import settings
 from hsxctl.cli import main
+from hsxctl.errors import DONE, INTERRUPTED
 from service.site import admin
 
 ROOT = Path(__file__).parents[2]
@@ -51,20 +54,49 @@ def desk(tmp_path, monkeypatch):
         yield desk
 
 
-def test_guide_does_what_it_shows(desk, capsys):
+ENDLESS = ("--follow", "watch")  # until Ctrl-C
+
+
+def shown(command: str) -> str:
+    """What a terminal would show."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        main(shlex.split(command)[1:])
+    return said.getvalue()
+
+
+def is_told_until_ctrl_c(command: str) -> bool:
+    """Whether a command shows something, and goes on until Ctrl-C if it is one of those."""
+    words = shlex.split(command)[1:]
+    endless = any(word in ENDLESS for word in words)
+    said = UntilCtrlC(1 if endless else -1)
+    with contextlib.redirect_stdout(said):
+        status = main(words)
+    return bool(said.getvalue()) and status == (INTERRUPTED if endless else DONE)
+
+
+def test_guide_does_what_it_shows(desk):
     ports = {"/dev/ttyUSB0": desk.uart[1], "socketcan:can0": desk.can[1]}
+
+    def real(command: str) -> str:
+        for port, there in ports.items():
+            command = command.replace(port, there)
+        return command
+
+    def told(command: str) -> str:
+        found = shown(real(command))
+        for port, there in ports.items():
+            found = found.replace(there, port)
+        time.sleep(0.1)  # what the command began goes on in the node
+        return found
+
     text = GUIDE.read_text()
-    said_once = re.search(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    for block in blocks(GUIDE):
-        if said_once and text.index(block) > said_once.start():
-            Path("hsxctl.toml").write_text(said_once[1].replace("socketcan:can0", desk.can[1]))
-        for command, shown in dialogue(block):
-            for port, real in ports.items():
-                command = command.replace(port, real)
-            main(shlex.split(command)[1:])
-            said = capsys.readouterr()
-            found = said.out + said.err
-            for port, real in ports.items():
-                found = found.replace(real, port)
-            assert plain(found) == plain(shown), f"{command}\n{found}"
-            time.sleep(0.1)  # what the command began goes on in the node
+    for kind, block in parts(GUIDE, "console", "sh", "toml"):
+        if kind == "toml":
+            Path("hsxctl.toml").write_text(real(block))
+        elif kind == "sh":
+            for command in commands(block):
+                assert is_told_until_ctrl_c(real(command)), command
+        else:
+            text = put(text, "console", block, run(block, told))
+    compare(GUIDE, text, plain)
