@@ -30,6 +30,7 @@ PINS = (
     ("CAN1_RX", "PB8"),
     ("UART4_TX", "PA0"),
     ("UART4_RX", "PA1"),
+    ("UART6_TX", "PC6"),
     ("SDCARD_D0", "PC8"),
     ("SDCARD_D1", "PC9"),
     ("SDCARD_D2", "PC10"),
@@ -41,10 +42,8 @@ PINS = (
 
 
 def console() -> "Stream":
-    """The ST-Link's serial port, as the REPL."""
-    from machine import UART
-
-    return stm32.UartText(UART(2))
+    """Text of the boot and of apps, on a line of its own: the REPL's is for the REPL."""
+    return stm32.text(6)
 
 
 def fram() -> "Region | None":

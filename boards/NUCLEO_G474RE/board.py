@@ -30,14 +30,13 @@ PINS = (
     ("CAN1_RX", "PA11"),
     ("UART1_TX", "PC4"),
     ("UART1_RX", "PC5"),
+    ("UART3_TX", "PB10"),
 )
 
 
 def console() -> "Stream":
-    """The ST-Link's serial port, as the REPL."""
-    from machine import UART
-
-    return stm32.UartText(UART("LP1"))
+    """Text of the boot and of apps, on a line of its own: the REPL's is for the REPL."""
+    return stm32.text(3)
 
 
 def fram() -> "Region | None":

@@ -30,6 +30,7 @@ PINS = (
     ("CAN1_RX", "PB8"),
     ("UART6_TX", "PC6"),
     ("UART6_RX", "PC7"),
+    ("UART3_TX", "PB10"),
     ("SDCARD_D0", "PC8"),
     ("SDCARD_D1", "PC9"),
     ("SDCARD_D2", "PC10"),
@@ -41,10 +42,8 @@ PINS = (
 
 
 def console() -> "Stream":
-    """USB, as the REPL: what nobody reads is dropped."""
-    import pyb
-
-    return pyb.USB_VCP()
+    """Text of the boot and of apps, on a line of its own: the REPL's is for the REPL."""
+    return stm32.text(3)
 
 
 def fram() -> "Region | None":

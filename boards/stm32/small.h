@@ -8,14 +8,12 @@
 
 #undef MICROPY_HW_ENABLE_DAC
 #undef MICROPY_HW_ENABLE_SERVO
-#undef MICROPY_PY_DEFLATE
 #undef MICROPY_PY_FRAMEBUF
 #undef MICROPY_PY_NETWORK
 #undef MICROPY_PY_RE
 #undef MICROPY_PY_SOCKET
 #define MICROPY_HW_ENABLE_DAC       (0)
 #define MICROPY_HW_ENABLE_SERVO     (0)
-#define MICROPY_PY_DEFLATE          (0)
 #define MICROPY_PY_FRAMEBUF         (0)
 #define MICROPY_PY_NETWORK          (0)
 #define MICROPY_PY_RE               (0)

@@ -28,8 +28,8 @@ _WATCHDOG_MAX = const(32_000)  # ms
 
 
 class UartText:
-    """Text for a UART that the REPL has too: `write` only puts it into a ring, from which a soft
-    timer sends; the driver's own `write` would wait for the line. What does not fit is dropped."""
+    """Text for a UART: `write` only puts it into a ring, from which a soft timer sends; the
+    driver's own `write` would wait for the line. What does not fit is dropped."""
 
     def __init__(self, uart: "Any") -> None:
         self._uart = uart
@@ -55,6 +55,11 @@ class UartText:
             self._uart.write(self._ring[self._first : self._first + size])
             self._first = (self._first + size) % _RING
             self._count -= size
+
+
+def text(port: int) -> UartText:
+    """The console on a UART of its own, at 115,200 bit/s."""
+    return UartText(machine.UART(port, 115_200))
 
 
 def timer(period_ms: int, callback: "Callable[[Any], None]") -> "TimerHandle":
@@ -127,7 +132,10 @@ def unique_id() -> bytes:
 def fram_i2c(bus: int, addresses: "tuple[int, ...]", device_size: int) -> "FramI2c | None":
     """FRAM on an I2C bus, at 400 kHz; None if nothing answers at its first address."""
     i2c = machine.I2C(bus, freq=400_000)
-    if addresses[0] not in i2c.scan():
+    try:
+        # One question, and no scan of all addresses: on a bus that is stuck each costs a time-out.
+        i2c.writeto(addresses[0], b"")
+    except OSError:
         return None
     from hsx.store.fram_i2c import FramI2c
 

@@ -56,8 +56,9 @@ def test_sizes_name_the_share_of_micropython(folder: Board) -> None:
 
 def changed(folder: Path, file: str, old: str, new: str, tmp_path: Path) -> Board:
     """PYBV11 in a place of its own, with one text changed."""
-    shutil.copytree(ROOT / "boards" / "stm32", tmp_path / "stm32")
-    copy = tmp_path / "PYBV11"
+    (tmp_path / "firmware").symlink_to(ROOT / "firmware")
+    shutil.copytree(ROOT / "boards" / "stm32", tmp_path / "boards" / "stm32")
+    copy = tmp_path / "boards" / "PYBV11"
     shutil.copytree(folder, copy)
     text = (copy / file).read_text()
     assert old in text
@@ -93,6 +94,14 @@ def test_wrong_configuration_is_seen(
 ) -> None:
     board = changed(ROOT / "boards" / "PYBV11", file, old, new, tmp_path)
     assert any(said in line for line in boardcheck.check_config(board))
+
+
+def test_a_module_that_lacks_what_the_node_needs_is_seen(tmp_path: Path) -> None:
+    board = ROOT / "boards" / "PYBV11"
+    node = '#include "../stm32/node.h"'
+    lost = node + "\n#undef MICROPY_PY_DEFLATE\n#define MICROPY_PY_DEFLATE (0)"
+    found = boardcheck.check_modules(changed(board, "mpconfigboard.h", node, lost, tmp_path))
+    assert found == ["mpconfigboard.h: leaves binascii.crc32 out"]
 
 
 # ---- board.py runs ----------------------------------------------------------------------------
@@ -246,9 +255,9 @@ def test_flash_is_where_micropython_has_mounted_it(module: ModuleType, tmp_path:
 
 
 def test_text_leaves_without_waiting(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The REPL's UART is there already, with its bit rate.
-    repl = machine.UART(1, 115_200)
-    monkeypatch.setattr(machine, "UART", lambda port: repl)
+    ports = []
+    uart = machine.UART
+    monkeypatch.setattr(machine, "UART", lambda *setup: ports.append(uart(*setup)) or ports[-1])
     clock = machine.sim_clock()
     before = clock.ticks_ms()
     stream = module.console()
@@ -256,8 +265,17 @@ def test_text_leaves_without_waiting(module: ModuleType, monkeypatch: pytest.Mon
     stream.write(memoryview(b"x" * 100))
     assert clock.ticks_diff(clock.ticks_ms(), before) == 0
     clock.sleep_ms(200)
-    sent = repl.sim_sent or stream.sim_sent
-    assert sent == b"hello\r\n" + b"x" * 100
+    assert ports[0].sim_sent == b"hello\r\n" + b"x" * 100
+
+
+def test_text_of_apps_is_on_no_line_that_has_another_use(folder: Board) -> None:
+    """mpremote, and hsxctl, talk a protocol on theirs."""
+    source = (folder.folder / "board.py").read_text()
+    (console,) = re.findall(r"stm32\.text\((\d)\)", source)
+    (link,) = re.findall(r"stm32\.uart\(links, (\d),", source)
+    repl = folder.macros.get("MICROPY_HW_UART_REPL", "")
+    assert console != link and not repl.endswith("_" + console)
+    assert f"UART{console}_TX" in dict(folder.module["PINS"])
 
 
 def test_card_is_mounted_only_while_it_is_there(

@@ -14,7 +14,14 @@ from hsx.image import manifest, wishes
 
 ROOT = Path(__file__).parents[2]
 # Their own tests run these.
-WITH_NODES = {"bench_bus.md", "fleet.md", "provisioning.md", "repl.md", "security.md"}
+WITH_NODES = {
+    "README.md",
+    "bench_bus.md",
+    "fleet.md",
+    "provisioning.md",
+    "repl.md",
+    "security.md",
+}
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

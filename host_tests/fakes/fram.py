@@ -61,6 +61,8 @@ class Fram:
     def i2c_write(self, data: bytes) -> int:
         """Takes one I2C write transfer; returns the bytes acknowledged, address bytes included."""
         self.power.check()
+        if not data:
+            return 0  # the question whether it is there
         if len(data) < 2:
             raise Misuse("a write ends inside the memory address: the device keeps the old one")
         at = data[0] << 8 | data[1]

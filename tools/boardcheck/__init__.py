@@ -5,6 +5,7 @@
 returns what is wrong, as sentences; an empty list is a pass. docs/porting.md is the way through.
 """
 
+import ast
 import csv
 import json
 import os
@@ -27,6 +28,8 @@ NODE_HEAP = (96 - 34) * 1024
 _MONOCYPHER = Path(os.environ.get("CACHE", ROOT / ".cache")) / "monocypher-4.0.3"
 # Flash of frozen modules in hundredths of their .mpy files: 118 on PYBV11 and NUCLEO_F446RE.
 _FROZEN = 125
+# In C files of their own that need nothing of the HAL.
+_PORTABLE = ("array", "binascii", "collections", "gc", "hashlib", "json", "struct")
 _CORES = {"f4": "cortex-m4", "g4": "cortex-m4", "f7": "cortex-m7", "h7": "cortex-m7"}
 _HEADERS = ("native", "native/bindings/builtin", "frozen")
 _FPUS = {"single": "fpv4-sp-d16", "double": "fpv5-d16"}
@@ -142,6 +145,32 @@ def check_config(board: Board) -> "list[str]":
     return wrong
 
 
+def check_modules(board: Board) -> "list[str]":
+    """MicroPython's own modules have on this board what the frozen files take from them."""
+    write_headers(board)
+    wrong = []
+    for module, names in asked_of_micropython(board).items():
+        source = next(board.micropython.glob(f"*/mod{module}.c"))
+        text = run(*board.compiler, "-w", "-E", source)
+        own = "".join(re.findall(r'^# \d+ "[^"]*/mod\w+\.c".*\n((?:[^#].*\n|\n)*)', text, re.M))
+        lost = sorted(name for name in names if f"MP_QSTR_{name})" not in own)
+        wrong += [f"mpconfigboard.h: leaves {module}.{name} out" for name in lost]
+    return wrong
+
+
+def asked_of_micropython(board: Board) -> "dict[str, set[str]]":
+    """What the frozen files use of the modules that are the same on all ports, by module."""
+    found: dict[str, set[str]] = {name: set() for name in _PORTABLE}
+    for path, _ in frozen(board):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in found and not node.level:
+                found[node.module] |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.Attribute):
+                name = node.value.id if isinstance(node.value, ast.Name) else ""
+                found.get(name, set()).add(node.attr)
+    return found
+
+
 def check_pins(board: Board) -> "list[str]":
     """Each pin of PINS exists, is where the configuration puts that signal, can be that signal,
     and is used once."""
@@ -184,9 +213,8 @@ def check_frozen(board: Board) -> "list[str]":
 
 
 @cache
-def frozen_bytes(board: Board) -> int:
-    """Bytes that the frozen modules take in flash, at most."""
-    cross = board.micropython / "mpy-cross/build/mpy-cross"
+def frozen(board: Board) -> "list[tuple[Path, str]]":
+    """What the manifest names: file, and its path in the firmware."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import manifestfile as m\n"
         "f = m.ManifestFile(m.MODE_FREEZE, {'MPY_DIR': sys.argv[2], 'BOARD_DIR': sys.argv[3],"
@@ -195,9 +223,16 @@ def frozen_bytes(board: Board) -> int:
     )
     tools = board.micropython / "tools"
     paths = (tools, board.micropython, board.folder, board.port, board.folder / "manifest.py")
+    lines = run(sys.executable, "-c", code, *paths).splitlines()
+    return [(Path(source), target) for source, target in map(str.split, lines)]
+
+
+@cache
+def frozen_bytes(board: Board) -> int:
+    """Bytes that the frozen modules take in flash, at most."""
+    cross = board.micropython / "mpy-cross/build/mpy-cross"
     total = 0
-    for line in run(sys.executable, "-c", code, *paths).splitlines():
-        source, target = line.split()
+    for source, target in frozen(board):
         out = board.work / "frozen.mpy"
         run(cross, "-march=armv7m", "-s", target, "-o", out, source)
         total += out.stat().st_size
@@ -210,31 +245,41 @@ def check_native(board: Board) -> "list[str]":
     return []
 
 
-@cache
-def native_bytes(board: Board) -> "tuple[int, int]":
-    """Flash and static RAM of the native modules, before the linker drops what nobody calls."""
-    sources = sorted((ROOT / "firmware" / "native").glob("*.c"))
+def native_sources() -> "list[Path]":
+    """The C files of the native modules."""
     bindings = ROOT / "firmware/native/bindings"
-    sources += [
+    return [
+        *sorted((ROOT / "firmware" / "native").glob("*.c")),
         bindings / "micropython.c",
         bindings / "signatures.c",
         _MONOCYPHER / "monocypher.c",
+        ROOT / "firmware/frozen/in_flash.c",
     ]
-    sources += [ROOT / "firmware/frozen/in_flash.c"]
+
+
+@cache
+def write_headers(board: Board) -> None:
+    """The headers that MicroPython's build generates, with what the native modules need."""
     genhdr = board.work / "genhdr"
     genhdr.mkdir(exist_ok=True)
     (genhdr / "mpversion.h").write_text("")
     (genhdr / "moduledefs.h").write_text("")
     text = "".join(
-        path.read_text() for path in (*sources, *(board.micropython / "py").glob("*.h"))
+        path.read_text() for path in (*native_sources(), *(board.micropython / "py").glob("*.h"))
     )
     names = sorted(set(re.findall(r"\bMP_QSTR_(\w+)", text)) - {"NULL"})
     lines = ['QDEF0(MP_QSTRnull, 0, 0, "")', 'QDEF0(MP_QSTR_, 5381, 0, "")']
     lines += [f'QDEF1(MP_QSTR_{name}, 0, {len(name)}, "{name}")' for name in names if name]
     (genhdr / "qstrdefs.generated.h").write_text("\n".join(lines) + "\n")
     (genhdr / "root_pointers.h").write_text("")
+
+
+@cache
+def native_bytes(board: Board) -> "tuple[int, int]":
+    """Flash and static RAM of the native modules, before the linker drops what nobody calls."""
+    write_headers(board)
     flash = ram = 0
-    for source in sources:
+    for source in native_sources():
         out = board.work / (source.stem + ".o")
         run(*board.compiler, "-c", source, "-o", out)
         row = run("arm-none-eabi-size", out).splitlines()[1].split()
@@ -276,7 +321,7 @@ def check_sizes(board: Board) -> "list[str]":
     return wrong
 
 
-CHECKS = (check_config, check_pins, check_frozen, check_native, check_sizes)
+CHECKS = (check_config, check_modules, check_pins, check_frozen, check_native, check_sizes)
 
 
 def check(board: Board) -> "list[str]":
