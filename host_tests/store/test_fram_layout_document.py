@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hsx.store.bank import SOURCES, Image
+from hsx.store.bank import FIXED_PID, GRANTS, SOURCES, Image
+from hsx.store.faults import KINDS, Faults
+from hsx.store.layout import layout_of
 from hsx.store.store import BANK_NAMES, CONFIRMATION, STATE_NAMES, Store
 from powercut.medium import Medium
 from store.bench import THREE, an_image, entries
@@ -40,8 +42,12 @@ def number(text: str) -> int:
     return 0 if text == "–" else int(text, 0)
 
 
-RECORDS = ("Superblock", "Staging record", "Counter record", "Value slot")
+RECORDS = ("Superblock", "Staging record", "Counter record", "Value slot", "Fault record")
 ALL_RECORDS = (*RECORDS, "Directory header", "Directory entry")
+
+
+# In the order of the kinds that the code has.
+FAULT_COUNTS = ("exceptions", "watchdog", "tasks", "brown_outs", "hard_faults")
 
 
 class Record:
@@ -314,6 +320,30 @@ def test_a_lost_counter_is_told_from_a_free_place():
     assert store.counters.lost == 1
 
 
+@pytest.mark.parametrize("size", SIZES[1:])
+def test_faults_are_read_as_they_were_noted(size):
+    part = Medium(bytearray(size))
+    faults = Faults(layout_of(size).faults(part))
+    noted = [kind for times, kind in enumerate(KINDS, 1) for _ in range(times)]
+    for generation, kind in enumerate(noted, 70):
+        faults.note(kind, 2, "pump: fault:mem", generation)
+    record = Record("Fault record")
+    (row,) = [row for row in tables("Media")[0] if int(row["size"]) == size]
+    base = number(row["bank A"]) - 128
+    found = [bytes(part.memory[at : at + record.size]) for at in (base, base + 64)]
+    assert not any(part.memory[:base]) and all(map(record.valid, found))
+    fields = max(map(record.read, found), key=lambda fields: fields["seq"])
+    counts = {name: fields[name] for name in FAULT_COUNTS}
+    assert list(counts.values()) == [noted.count(kind) for kind in KINDS]
+    assert (fields["seq"], fields["generation"]) == (len(noted), 70 + len(noted) - 1)
+    assert (KINDS[fields["kind"]], fields["bank"]) == (noted[-1], 2)
+    assert fields["name"] == "pump: fault:mem"
+
+
+def test_a_part_without_banks_has_no_fault_record():
+    assert layout_of(SIZES[0]).faults(Medium(bytearray(SIZES[0]))) is None
+
+
 def test_a_copy_set_aside_is_as_written():
     _, data = a_store(0x8000, 9)
     part = Medium(bytearray(data))
@@ -369,3 +399,12 @@ def test_numbers_have_the_names_of_the_code(heading, field, names):
     listed = re.findall(r"(\d) (\w+)", row["meaning"])
     assert [name for _, name in listed] == list(names)
     assert [int(value) for value, _ in listed] == list(range(len(names)))
+
+
+def test_flags_of_an_entry_are_the_codes():
+    (row,) = [row for row in Record("Directory entry").rows if row["field"] == "flags"]
+    bits = [
+        int(bit) for bit in re.findall(r"(\d)[: ]", row["meaning"].partition(" for the app")[2])
+    ]
+    assert bits == [1, 2, 4, 8]
+    assert (sum(bits[:3]), bits[3]) == (GRANTS, FIXED_PID)
