@@ -8,10 +8,13 @@ import pytest
 
 from docs.console import blocks
 from docs.tables import DOCS, coded, table
-from hsx.boot.config import Config
+from hsx.boot.config import ORDER, Config
 from hsx.boot.config_file import take
 from hsx.errors import HsxError
 from hsx.image import manifest, wishes
+from hsx.link import command, messages, wire
+from hsx.service import policy
+from hsx.service.signed_commands import _NEEDS
 from hsxctl import settings
 
 
@@ -25,6 +28,57 @@ def test_the_example_of_a_configuration_is_one():
     config = Config()
     take(example.encode(), True, config)
     assert vars(config) == {"sd": "update", "number": 5, "watchdog_ms": 8000, "safe": ""}
+
+
+def test_the_sources_are_the_codes_in_their_order():
+    assert [coded(row[0])[0] for row in table("boot.md", "source", "what")] == ORDER.split()
+
+
+# ---- docs/provisioning_protocol.md, and link/command.py, to which it sends its reader ---------
+
+
+def test_the_first_bytes_of_values_are_the_codes():
+    told = dict(table("provisioning_protocol.md", "value", "bytes"))
+    first = {name: [int(n, 16) for n in re.findall(r"0x\w+", row)] for name, row in told.items()}
+    assert first == {
+        "text from the table of words": [wire._WORD],
+        "text": [wire.TEXT_MAX],
+        "none, false, true": [wire._NONE, wire._FALSE, wire._TRUE],
+        "integer from 0 on": [wire._NATURAL],
+        "integer below 0": [wire._NEGATIVE],
+        "bytes": [wire._BYTES],
+    }
+
+
+def test_the_first_bytes_of_messages_are_the_codes():
+    told = dict(table("provisioning_protocol.md", "message", "bytes"))
+    assert told["reply"].startswith(f"0x{messages.REPLY:02X} + number of the request")
+    assert told["event"].startswith(f"0x{messages.EVENT:02X}, u32 seq")
+    text = (DOCS / "provisioning_protocol.md").read_text()
+    assert f"as messages of at most {messages.MAX}\n" in text
+    assert f"Text in a row is cut to {messages.ROW_TEXT} bytes" in text
+
+
+def test_the_bytes_of_a_command_are_where_its_table_says():
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\w+)", command.__doc__, re.MULTILINE)
+    places = {name: slice(int(at), int(at) + int(size)) for at, size, name in rows}
+    assert places["Ed25519"] == slice(command.BODY, command.SIZE)
+    told = {"network": 1, "counter": 2, "total": 3, "nodes": [9], "flags": 4}
+    body = command.pack(5, b"object", key=b"publickey", **told)
+    found = {name: body[place] for name, place in places.items()}
+    numbers = ("network", "action", "flags", "zero", "counter", "total")
+    assert [int.from_bytes(found[name], "little") for name in numbers] == [1, 5, 4, 0, 2, 3]
+    assert (found["key"], found["what"]) == (b"publicke", b"object".ljust(32, b"\0"))
+    assert found["nodes"] == command.nodes_field([9])
+
+
+def test_the_actions_of_commands_are_the_codes_with_their_roles():
+    rows = re.findall(r"^\| ([A-Z]+) (\d+) \| (.*?) \|", command.__doc__, re.MULTILINE)
+    assert [int(number) for _, number, _ in rows] == list(range(1, len(_NEEDS)))
+    for name, number, needs in rows:
+        assert getattr(command, name) == int(number)
+        least = policy.USER if needs == "its auth level" else getattr(policy, needs)
+        assert _NEEDS[int(number)] == least
 
 
 # ---- docs/sd_manifest.md ----------------------------------------------------------------------
