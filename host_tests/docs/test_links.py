@@ -8,9 +8,9 @@ import pytest
 
 from docs.tables import DOCS, coded, table
 from hsx.link import can_framing as can
+from hsx.link import can_values
 from hsx.link.can_messages import MAX_MESSAGE, CanMessages, short_id
 from hsx.link.can_node import CanNode
-from hsx.link.can_values import CanValues
 from hsx.link.uart_node import UartNode
 from uart_ends import Echo, Ends, StrictSink
 
@@ -61,6 +61,8 @@ def test_the_operations_have_the_identifiers_of_the_table():
         for said in identifiers.split(", "):
             assert int(said.split(" ")[0], 16) == can.ident(int(number))
         assert (" + node" in identifiers) == (sender in ("nodes", "both"))
+    by_nodes = {getattr(can, name) for _, name, _, sender in rows if sender != "master"}
+    assert by_nodes == {can_values._PUB, can_values._RET, can.LOAD}  # what CanNode ever sends
     (most,) = re.findall(r"0x781 to (0x\w+) are never sent", TEXT)
     assert int(most, 16) == can.ident(can.BLOCK, 127)
 
@@ -179,7 +181,7 @@ def test_frames_of_values_are_as_in_the_table():
     head, _, names = [
         [cell.strip() for cell in line.split("|")[2:-1]] for line in rows[0].splitlines()
     ]
-    values = CanValues(None)
+    values = can_values.CanValues(None)
     assert values._put(can.RET, 0x1234, 0x5678, 9, 10, 11, 12)
     buf = bytearray(8)
     assert values.next_frame(buf)
