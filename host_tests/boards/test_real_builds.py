@@ -29,11 +29,7 @@ def checkout() -> Path:
 def test_firmware_is_built_and_as_large_as_foreseen(
     name: str, checkout: Path, tmp_path: Path
 ) -> None:
-    # What `make setup` makes is there already.
-    words = ["-s", "-o", "setup", "firmware", f"BOARD={name}", f"MICROPYTHON_DIR={checkout}"]
-    done = subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-
+    make("firmware", name, checkout)
     build = ROOT / "build" / name
     assert all((build / f"firmware.{kind}").stat().st_size for kind in ("dfu", "hex"))
     board = Board(ROOT / "boards" / name, checkout, tmp_path)
@@ -43,5 +39,17 @@ def test_firmware_is_built_and_as_large_as_foreseen(
     needed = sum(foreseen[part] for part in ("micropython_flash", "native", "frozen"))
     assert text + data == pytest.approx(needed, rel=_NEAR)
     assert text + data <= board.facts["flash_kb"] * 1024
-    taken = share(board, elf)["ram"]
-    assert board.regions["RAM"] - taken == pytest.approx(foreseen["heap"], rel=_NEAR)
+    taken = share(board, elf)
+    heap = board.regions["RAM"] - taken["ram"]
+    assert heap == pytest.approx(foreseen["heap"], rel=_NEAR)
+    said = f"MicroPython's share of its build: flash {taken['flash']:,}, ram {taken['ram']:,}\n"
+    assert make("check-board", name, checkout).endswith(said)
+
+
+def make(target: str, name: str, checkout: Path) -> str:
+    """What it prints."""
+    # What `make setup` makes is there already.
+    words = ["-s", "-o", "setup", target, f"BOARD={name}", f"MICROPYTHON_DIR={checkout}"]
+    done = subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
