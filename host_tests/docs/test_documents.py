@@ -13,7 +13,7 @@ from docs.console import blocks, dialogue
 from hsx.image import manifest, wishes
 
 ROOT = Path(__file__).parents[2]
-WITH_NODES = {"provisioning.md", "fleet.md"}  # their own tests run these
+WITH_NODES = {"README.md", "provisioning.md", "fleet.md"}  # their own tests run these
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
