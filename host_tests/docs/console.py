@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The blocks of documents that are run: `sh`, `python`, and `console`, which shows answers too."""
+"""The blocks of documents that are run: `sh`, `python`; `console` and `pycon` show answers too."""
 
 import re
 from pathlib import Path
@@ -20,3 +20,8 @@ def commands(block: str) -> list[str]:
     """The commands of an `sh` block, without the remarks behind them."""
     lines = block.replace("\\\n", "").splitlines()
     return [command for line in lines if (command := re.sub(r"(^| +)# .*", "", line).strip())]
+
+
+def session(block: str) -> list[tuple[str, str]]:
+    """(line, what it shows) of a `pycon` block."""
+    return re.findall(r"^>>> (.*)\n((?:(?!>>>).*\n)*)", block, re.MULTILINE)
