@@ -23,6 +23,7 @@ from fakes.sdcard import SDCard
 
 _CACHE = Path(os.environ.get("CACHE", ROOT / ".cache"))
 MICROPYTHON = Path(os.environ.get("MICROPYTHON_DIR", _CACHE / "micropython-1.25.0"))
+BOARDS = ROOT / "docs" / "boards.md"
 NAMES = ["NUCLEO_F446RE", "NUCLEO_G474RE", "NUCLEO_H743ZI", "PYBV11"]
 pytestmark = pytest.mark.xdist_group("boards")
 
@@ -365,6 +366,34 @@ def test_wiring_table_is_the_pins_of_the_board(name: str, tmp_path: Path) -> Non
         if re.fullmatch(r"[ADXY]\d+", label):
             assert f"{label},{pin}" in labels
         assert f"|{pin} " in text or signal_of_the_card(pin, rows)
+
+
+def test_table_of_boards_has_a_row_for_each(folder: Board) -> None:
+    text = BOARDS.read_text()
+    rows = re.findall(r"^\| [A-Z0-9]+(?:_\w+)? \|.*$", text, re.M)
+    assert len(rows) == len(NAMES)
+    (row,) = [row for row in rows if f" {folder.name} " in row]
+    if "HSX_WRITE_DOCS" in os.environ:
+        BOARDS.write_text(text.replace(row, row_of(folder)))
+    assert row_of(folder) in BOARDS.read_text().splitlines()
+
+
+def row_of(board: Board) -> str:
+    """What docs/boards.md says of a board in its table."""
+    common = ("-include", board.folder / "mpconfigboard.h", board.port / "mpconfigboard_common.h")
+    port = boardcheck.run(*board.compiler, "-E", "-dM", "-x", "c", *common)
+    can = "FDCAN" if "MICROPY_HW_ENABLE_FDCAN (1)" in port else "bxCAN"
+    data = [pin for signal, pin in board.module["PINS"] if signal == "SDCARD_D0"]
+    card = "none"
+    if data:
+        wires = (board.folder / "README.md").read_text()
+        unit = "SDMMC" if "SDMMC1_D0" in board.functions[data[0]] else "SDIO"
+        own = f"| SDCARD_D0 | {data[0]} | on the board |" in wires
+        card = "its own slot" if own else f"{unit}, by wires"
+    heap = round(boardcheck.sizes(board)["heap"] / 1024)
+    part = board.facts["mcu"]
+    readme = f"[README](../boards/{board.name}/README.md)"
+    return f"| {board.name} | {part} | {can} | {card} | {heap} KiB | {readme} |"
 
 
 def signal_of_the_card(pin: str, rows: "list[tuple[str, str, str]]") -> bool:

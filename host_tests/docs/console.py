@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The blocks of documents that are run: `sh`, `python`, and those that show answers too, `console`
-and `pycon`."""
+"""The blocks of documents that are run: `sh`, `python`; `console` and `pycon` show answers too."""
 
 import io
 import os

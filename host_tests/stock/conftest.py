@@ -8,6 +8,7 @@ no clock and no timer either. The unix build's REPL has no raw mode, so there th
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -19,15 +20,18 @@ from pathlib import Path
 
 import pytest
 
+from docs.console import blocks, commands
 from hsxctl.simulate.qemu import QEMU, _die_with_parent
 from judge import golden
 from repl import Repl
 
 HERE = Path(__file__).parent
-BUILD = HERE.parents[1] / "build"
+ROOT = HERE.parents[1]
+BUILD = ROOT / "build"
+GUIDE = ROOT / "docs/stock_firmware.md"
 ARCHITECTURES = {"unix": "x64", "MPS2_AN385": "armv7m", "MPS2_AN386": "armv7emsp"}
 _RAM = 0x21000000  # the machines' PSRAM, which MicroPython does not use
-_ROM = _RAM + 0x400000
+_PARTITION = (_RAM + 0x400000, 0x80000)  # stands in for one of ROMFS
 _FLAT_POOL = _RAM + 0x800000
 _FOLDER = 0xFFFFFFFF
 _JUDGE = "judge.mpy"
@@ -38,10 +42,17 @@ def package(build: str) -> Path:
     return BUILD / "natmod" / ARCHITECTURES[build]
 
 
+def of_guide(words: str) -> list[str]:
+    """The one command of the guide with these words, in parts."""
+    found = [one for block in blocks(GUIDE, "sh") for one in commands(block) if words in one]
+    assert len(found) == 1, found
+    return shlex.split(found[0])
+
+
 def golden_files(folder: Path) -> dict[str, bytes]:
     """The golden images, and the judge of them as a module: a node has no room to compile it."""
     found = {path.name: path.read_bytes() for path in golden.GOLDEN.glob("programs/*.hxe")}
-    micropython = os.environ.get("MICROPYTHON_DIR", HERE.parents[1] / ".cache/micropython-1.25.0")
+    micropython = os.environ.get("MICROPYTHON_DIR", ROOT / ".cache/micropython-1.25.0")
     mpy_cross = Path(micropython) / "mpy-cross/build/mpy-cross"
     source = Path(golden.__file__).with_name("on_node.py")
     subprocess.run([mpy_cross, "-O3", "-o", folder / _JUDGE, source], check=True)
@@ -73,6 +84,12 @@ class Unix:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def follow(self, words: str) -> str:
+        """What the code of a command of the guide prints: this build has no raw REPL."""
+        code = of_guide(words)[-1]
+        done = subprocess.run([self._program, "-c", code], check=True, capture_output=True)
+        return done.stdout.decode()
+
     def prepare(self) -> None:
         """All is there."""
 
@@ -91,19 +108,13 @@ class Machine:
     def __init__(self, build: str, folder: Path) -> None:
         disk = folder / "ram_disk.img"
         disk.write_bytes(_disk(golden_files(folder)))
-        rom = folder / "rom.img"
-        _mpremote("romfs", "--output", str(rom), "build", str(package(build)))
-        self.rom = (_ROM, rom.stat().st_size)
-        loaders = [
-            word
-            for file, address in ((disk, _RAM), (rom, _ROM))
-            for word in ("-device", f"loader,file={file},addr={address:#x},force-raw=on")
-        ]
+        self.rom = _PARTITION
         firmware = BUILD / "stock" / build / "firmware.elf"
         machine = build.lower().replace("_", "-")
         self._process = subprocess.Popen(
             [QEMU, "-machine", machine, "-nographic", "-monitor", "null", "-semihosting"]
-            + ["-serial", "pty", *loaders, "-kernel", firmware],
+            + ["-device", f"loader,file={disk},addr={_RAM:#x},force-raw=on"]
+            + ["-serial", "pty", "-kernel", firmware],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -118,7 +129,7 @@ class Machine:
     def prepare(self) -> None:
         """Installs the package."""
         self._mount()
-        self.said = self._install()
+        self.said = self.follow("mip install")
 
     def begin(self, start: bool = True) -> None:
         """A new life of Python, with a node unless told otherwise: the heap has no room for all
@@ -136,11 +147,18 @@ class Machine:
         with self._awake() as repl:
             repl.soft_reset()
 
-    def _install(self) -> str:
+    def follow(self, words: str) -> str:
+        """What the command of the guide with these words says: at this machine, without a reset,
+        which would forget what is mounted, and with the package of its architecture."""
+        program, *parts = of_guide(words)
+        assert program == "mpremote"
+        parts = [part.replace(ARCHITECTURES["MPS2_AN386"], self.architecture) for part in parts]
+        command = [sys.executable, "-m", program, "connect", self.repl, "resume", *parts]
         self._process.send_signal(signal.SIGCONT)
-        said = _mpremote("connect", self.repl, "resume", "mip", "install", str(self.package_json))
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
         self._process.send_signal(signal.SIGSTOP)
-        return said
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.replace("\r", "\n")
 
     def run(self, code: str) -> str:
         """What `code` prints."""
@@ -165,14 +183,6 @@ class Machine:
         self._process.wait()
         self._process.stdout.close()
         os.close(self._held)
-
-
-def _mpremote(*arguments: str) -> str:
-    """What mpremote says."""
-    command = [sys.executable, "-m", "mpremote", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def _disk(files: dict[str, bytes]) -> bytes:

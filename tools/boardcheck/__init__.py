@@ -26,8 +26,15 @@ STANDINS = Path(__file__).parent / "standins"
 # KiB and a pool of 34 KiB, and `make memory` watches over it.
 NODE_HEAP = (96 - 34) * 1024
 _MONOCYPHER = Path(os.environ.get("CACHE", ROOT / ".cache")) / "monocypher-4.0.3"
-# Flash of frozen modules in hundredths of their .mpy files: 118 on PYBV11 and NUCLEO_F446RE.
-_FROZEN = 125
+# Flash of frozen modules in hundredths of their .mpy files: 118 on all four boards.
+_FROZEN = 120
+# What MicroPython calls of the native modules.
+_CALLED = (
+    "hsxvm_user_cmodule",
+    "hsx_flash_module",
+    *("__wrap_mp_init", "__wrap_gc_collect_start"),
+    *("__wrap_mp_obj_new_module", "__wrap_mp_make_function_from_proto_fun"),
+)
 # In C files of their own that need nothing of the HAL.
 _PORTABLE = ("array", "binascii", "collections", "gc", "hashlib", "json", "struct")
 _CORES = {"f4": "cortex-m4", "g4": "cortex-m4", "f7": "cortex-m7", "h7": "cortex-m7"}
@@ -77,6 +84,7 @@ class Board:
             *("-mthumb", "-mabi=aapcs-linux", "-mfloat-abi=hard", f"-mcpu={_CORES[series]}"),
             f"-mfpu={_FPUS['single' if single else 'double']}",
             *("-std=gnu99", "-Os", "-Wall", "-Werror", "-DNDEBUG", "-ffunction-sections"),
+            "-fdata-sections",
             *(f"-D{self.make['CMSIS_MCU']}", f"-DSTM32{series.upper()}"),
             *('-DSTM32_HAL_H="hal.h"', "-DHSX_ED25519=1"),
             *(f"-I{path}" for path in (self.folder, self.port, self.micropython, self.work)),
@@ -276,16 +284,18 @@ def write_headers(board: Board) -> None:
 
 @cache
 def native_bytes(board: Board) -> "tuple[int, int]":
-    """Flash and static RAM of the native modules, before the linker drops what nobody calls."""
+    """Flash and static RAM of the native modules, without what nobody calls: that is most of
+    Monocypher."""
     write_headers(board)
-    flash = ram = 0
+    objects = []
     for source in native_sources():
-        out = board.work / (source.stem + ".o")
-        run(*board.compiler, "-c", source, "-o", out)
-        row = run("arm-none-eabi-size", out).splitlines()[1].split()
-        flash += int(row[0]) + int(row[1])
-        ram += int(row[1]) + int(row[2])
-    return flash, ram
+        objects.append(board.work / (source.stem + ".o"))
+        run(*board.compiler, "-c", source, "-o", objects[-1])
+    linked = board.work / "native.elf"
+    roots = [word for name in _CALLED for word in ("-u", name)]
+    run("arm-none-eabi-ld", "-r", "--gc-sections", *roots, "-o", linked, *objects)
+    code, data, bss = map(int, run("arm-none-eabi-size", linked).splitlines()[1].split()[:3])
+    return code + data, data + bss
 
 
 def sizes(board: Board) -> "dict[str, int]":
@@ -305,6 +315,19 @@ def sizes(board: Board) -> "dict[str, int]":
         "micropython_ram": own["ram"],
         "heap": heap,
         "heap_beside_pool": heap - board.module["POOL"],
+    }
+
+
+def share(board: Board, elf: Path) -> "dict[str, int]":
+    """Bytes that MicroPython took in a build, for board.json: of flash all but ours; of RAM what
+    is neither ours nor heap."""
+    code, data, _ = map(int, run("arm-none-eabi-size", elf).splitlines()[1].split()[:3])
+    found = re.findall(r"^(\w+) . _heap_(start|end)$", run("arm-none-eabi-nm", elf), re.M)
+    at = {name: int(address, 16) for address, name in found}
+    native, static = native_bytes(board)
+    return {
+        "flash": code + data - native - frozen_bytes(board),
+        "ram": board.regions["RAM"] - static - (at["end"] - at["start"]),
     }
 
 

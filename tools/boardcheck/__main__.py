@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""python -m boardcheck FOLDER...: checks boards' folders; prints sizes and what is wrong."""
+"""python -m boardcheck FOLDER...: checks boards' folders; prints sizes, or what is wrong; and what
+MicroPython takes in the build, if there is one."""
 
 import os
 import sys
 from pathlib import Path
 
-from boardcheck import ROOT, Board, check, sizes
+from boardcheck import ROOT, Board, check, share, sizes
+
+
+def listed(found: "dict[str, int]") -> str:
+    """Names and numbers in a line."""
+    return ", ".join(f"{name} {number:,}" for name, number in found.items())
 
 
 def main() -> int:
@@ -24,7 +30,10 @@ def main() -> int:
         for line in wrong:
             print(f"{board.name}: {line}")
         if not wrong:
-            print(board.name + ": " + ", ".join(f"{k} {v:,}" for k, v in sizes(board).items()))
+            print(f"{board.name}: {listed(sizes(board))}")
+        elf = Path("build") / board.name / "firmware.elf"
+        if not wrong and elf.exists():
+            print(f"{board.name}: MicroPython's share of its build: {listed(share(board, elf))}")
         failed += len(wrong)
     return 1 if failed else 0
 
