@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 WITH_NODES = {
     "README.md",
     "bench_bus.md",
+    "boards.md",
     "fleet.md",
     "provisioning.md",
     "repl.md",
