@@ -13,30 +13,38 @@ from docs.console import blocks, dialogue
 from hsx.image import manifest, wishes
 
 ROOT = Path(__file__).parents[2]
-# Their own tests run these.
-WITH_NODES = {
-    "README.md",
-    "bench_bus.md",
-    "boards.md",
-    "fleet.md",
-    "provisioning.md",
-    "repl.md",
-    "security.md",
-}
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Blocks that somebody types or copies, by document, and the tests that do.
+FOLLOWED = {
+    "README.md": ["target/test_newcomer.py"],
+    "bench_bus.md": ["target/test_bench_bus_guide.py"],
+    "boards.md": ["docs/test_boards_guide.py", "target/test_first_light.py"],
+    "boot.md": ["docs/test_tables.py"],
+    "fleet.md": ["docs/test_fleet.py"],
+    "porting.md": ["boards/test_board_folders.py"],
+    "provisioning.md": ["docs/test_provisioning.py"],
+    "repl.md": ["target/test_repl_guide.py"],
+    "sd_manifest.md": ["docs/test_documents.py"],
+    "security.md": ["docs/test_security.py"],
+    "stock_firmware.md": ["docs/test_stock_guide.py", "stock/test_stock.py"],
+}
 
 
-def is_run_here(path: Path) -> bool:
-    return path.name not in WITH_NODES and bool(blocks(path))
+def test_every_document_with_something_to_type_is_followed_by_a_test():
+    kinds = re.compile(r"^```(?!text\n|\n)\w+", re.MULTILINE)
+    typed = [path.name for path in DOCUMENTS if kinds.search(path.read_text())]
+    assert sorted(FOLLOWED) == sorted(typed)
+    for name, tests in FOLLOWED.items():
+        for test in tests:
+            assert name in (ROOT / "host_tests" / test).read_text(), f"{test} does not run {name}"
 
 
-@pytest.mark.parametrize("path", [p for p in DOCUMENTS if is_run_here(p)], ids=lambda p: p.name)
-def test_console_blocks_show_what_happens(path, tmp_path):
+def test_card_of_the_guide_is_made_as_it_shows(tmp_path):
     for source in (ROOT / "tools/demo/apps").glob("*.mvasm"):
         shutil.copy(source, tmp_path)
     (tmp_path / "apps").mkdir()
     tool = f"{sys.executable} -m hsxctl "
-    for block in blocks(path):
+    for block in blocks(ROOT / "docs/sd_manifest.md"):
         for command, shown in dialogue(block):
             assert command.startswith("hsxctl "), command
             done = subprocess.run(
@@ -63,8 +71,13 @@ def test_the_manifest_of_the_documents_is_one_and_no_key_is_left_out():
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
-        assert (path.parent / target).exists(), target
+    for target, place in re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", path.read_text()):
+        there = path.parent / target if target else path
+        assert there.exists(), target
+        if place:
+            headings = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings]
+            assert place in anchors, f"{target}#{place}"
 
 
 def test_the_readme_names_every_folder_that_a_newcomer_sees():
