@@ -154,19 +154,22 @@ def uart(links: "Links", port: int, baudrate: int) -> "UartRunner":
 
 
 def can(links: "Links", bus: int, bitrate: int = 500_000) -> "Runner":
-    """The CAN bus, by the class that this MicroPython has for it. Until the runner opens it, it is
-    in loopback: a bus that is held down must not stop the boot."""
+    """The CAN bus, by the class that this MicroPython has for it."""
     engine = links.can("CAN:%%d:%d" % bus, bitrate=bitrate)
     if hasattr(machine, "CAN"):
         from hsx.transport.can_machine import CanRunner as Machine
 
-        silent = machine.CAN.MODE_SILENT_LOOPBACK
-        return Machine(machine.CAN(bus, bitrate, mode=silent), engine, bitrate)
+        return Machine(lambda: machine.CAN(bus, bitrate), engine)
     import pyb
 
     from hsx.transport.can_pyb import CanRunner as Pyb
 
-    return Pyb(pyb.CAN(bus, pyb.CAN.SILENT_LOOPBACK), engine, bitrate)
+    def opened() -> "pyb.CAN":
+        made = pyb.CAN(bus, pyb.CAN.SILENT_LOOPBACK)
+        made.init(pyb.CAN.NORMAL, baudrate=bitrate, auto_restart=True)
+        return made
+
+    return Pyb(opened, engine)
 
 
 # The card, of a part with SDIO or SDMMC.

@@ -160,3 +160,53 @@ def ready(made: Links) -> int:
     assert ident == can.ident(can.LOAD, 5)
     assert buf[1] == 0x13
     return buf[3] & 0x7F
+
+
+# ---- links that cannot be opened ----------------------------------------------------------------
+
+
+class Stubborn:
+    """A runner that opens at its third attempt."""
+
+    name = "CAN"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.attempts = self.polls = 0
+
+    def open(self) -> None:
+        self.attempts += 1
+        if self.attempts < 3:
+            raise self.error
+
+    def poll(self, now: int) -> int:
+        self.polls += 1
+        return 0
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "detail"),
+    [
+        (OSError(19, ""), "ENODEV", "error of the medium"),
+        (OSError("CAN init failed"), "EIO", "CAN init failed"),
+        (ValueError("CAN(1) init failure"), "EIO", "CAN(1) init failure"),
+    ],
+)
+def test_a_link_that_cannot_be_opened_is_told_once_and_tried_again(error, code, detail):
+    hosted = Hosted(store=False)
+    made = Links(OneBus(), hosted.service)
+    stubborn, other = Stubborn(error), Stubborn(error)
+    other.attempts = 2
+    made.runners = [stubborn, other]
+    made.open()
+    for _ in range(2500):
+        hosted.clock.forward(10)
+        made.poll(hosted.clock())
+    assert (stubborn.attempts, other.polls) == (3, 2500)
+    assert stubborn.polls == 501
+    told = [event[-1] for event in hosted.service.events.since(0)]
+    warning = {"source": "CAN", "code": code, "detail": detail}
+    assert [data for data in told if data.get("source") == "CAN"] == [warning]

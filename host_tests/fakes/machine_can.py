@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from fakes import Misuse
+from fakes import Misuse, machine
 from fakes.bxcan import MAILBOXES, BxCan, Fifo
 from fakes.canbus import Frame
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["CAN"]
 
 _EINVAL = 22
+_PATIENCE = 10  # ms that opening waits for an idle bus
 
 
 class CAN(BxCan):
@@ -31,6 +32,8 @@ class CAN(BxCan):
       frames of one identifier overtake each other. Off the bus it takes frames like elsewhere.
     - `restart()` waits in a loop for an idle bus, and drops what waits. Nothing else ends bus-off.
     - `init` and `deinit` forget filters (`init` by the reset of the peripheral) and interrupts.
+    - `init` waits 10 ms for 11 recessive bits; on a bus that is held down it raises an OSError
+      that has a text and no number.
 
     As in fakes/pyb.py, `recv` puts another memoryview over the same buffer into the list.
 
@@ -78,6 +81,10 @@ class CAN(BxCan):
         self._handler: Callable[[CAN], object] | None = None
         self._errors = 0
         self._overruns = 0
+        self._state = self.STATE_STOPPED
+        if self.sim_stuck and mode == self.MODE_NORMAL:
+            machine.sim_clock().sleep_ms(_PATIENCE)
+            raise OSError("CAN init failed")
         self._power_up()
         self._state = self.STATE_ACTIVE
 

@@ -49,10 +49,9 @@ PYB = """
 from hsx.transport.can_pyb import CanRunner
 
 class Can:
-    NORMAL = MASK16 = 0
+    MASK16 = 0
     def __init__(self):
         self.waiting = self.sent = 0
-    def init(self, mode, *, baudrate, auto_restart):
         self.calls = [None, None]
     def setfilter(self, bank, mode, fifo, params, *, rtr):
         pass
@@ -78,7 +77,7 @@ class Can:
         self.calls[1](self, 2)
 
 can = Can()
-runner = CanRunner(can, engine)
+runner = CanRunner(lambda: can, engine)
 runner.open()
 """
 
@@ -89,8 +88,6 @@ class Can:
     IRQ_RX = 2
     def __init__(self):
         self.waiting = self.sent = 0
-    def init(self, bitrate):
-        pass
     def set_filters(self, filters):
         pass
     def irq(self, call, trigger, hard):
@@ -111,7 +108,7 @@ class Can:
         self.call(self)
 
 can = Can()
-runner = CanRunner(can, engine)
+runner = CanRunner(lambda: can, engine)
 runner.open()
 """
 

@@ -102,7 +102,7 @@ def test_stream_arrives_while_the_main_loop_stands_still_again_and_again(kind, s
     make, controller = CONTROLLERS[kind]
     can = controller()
     sink = MemorySink()
-    runner = make(can, CanNode(sink, NODE))
+    runner = make(lambda: can, CanNode(sink, NODE))
     runner.open()
     wire = Wire(runner, can, a_stream(16_384))
     for turn in range(2000):
@@ -127,7 +127,7 @@ def test_frames_that_the_controller_lost_are_asked_for(kind, masked_ms):
     make, controller = CONTROLLERS[kind]
     can = controller()
     sink = MemorySink()
-    runner = make(can, CanNode(sink, NODE))
+    runner = make(lambda: can, CanNode(sink, NODE))
     runner.open()
     wire = Wire(runner, can, a_stream(16_384))
     for turn in range(2000):

@@ -11,11 +11,11 @@ from transport.stub_engine import StubEngine
 
 
 def over_pyb(engine):
-    return can_pyb.CanRunner(pyb.CAN(1, pyb.CAN.NORMAL), engine)
+    return can_pyb.CanRunner(lambda: pyb.CAN(1, pyb.CAN.NORMAL), engine)
 
 
 def over_machine(engine):
-    return can_machine.CanRunner(machine_can.CAN(1, 500_000), engine)
+    return can_machine.CanRunner(lambda: machine_can.CAN(1, 500_000), engine)
 
 
 def over_slcan(engine):

@@ -61,6 +61,7 @@ class Line:
         sink._loads.clock = self.clock
         self.now = 0
         self.runner = CanRunner(Driver, CanNode(sink, 5))
+        self.runner._can = Driver
         self._frame = [0, False, False, 0, None]
         self._block = bytearray(512)
         self._waits = 0

@@ -28,7 +28,8 @@ class Driver:
 driver = Driver()
 driver.recv = driver.write = {}.get
 engine = Engine()
-runner = CanRunner(driver, engine)
+runner = CanRunner(None, engine)
+runner._can = driver
 runner._slot[0] = 0x701
 slcan = SlcanRunner(driver, engine)
 slcan._state = 1

@@ -4,6 +4,7 @@
 from micropython import const
 
 from .. import ticks
+from ..errors import EIO, HsxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _BITS = const(111)  # of a DATA frame with the space behind it, at least
 _UNWANTED = const(0x700)  # DATA of no session
 _WHOLE = const(2)  # times an unwanted frame: interrupt, engine, CRC and the way to the medium
 _BLOCKS = const(4)  # that are read to know how long it takes, by a clock of milliseconds
+_AGAIN = const(10_000)  # ms until a link that could not be opened is tried again
 _TRIED = const(512)  # frames, likewise
 
 
@@ -44,7 +46,8 @@ def pace(block_us: int, frame_us: int, frames: int, bitrate: int) -> "tuple[int,
 
 class Links:
     """Made once, at boot: `board.links(self)` asks for engines and gives the runners, none of
-    which is opened yet. A link that cannot be opened is told; the others go on."""
+    which is opened yet. A link that cannot be opened is told, and tried again every ten seconds: a
+    bus that is held down may be free by then. The others go on."""
 
     def __init__(self, board: "Board", loads: "Loads") -> None:
         self._board = board
@@ -56,6 +59,8 @@ class Links:
         # Of each CAN link: name, frames in a second, and what sets them, as pace().
         self.paces: "list[tuple[str, int, str]]" = []
         self.runners: "list[Runner]" = board.links(self)
+        self._shut: "list[Runner]" = []  # could not be opened
+        self._tried = 0  # tick of the last attempt
 
     def uart(self, name: str, chunk: int = 1024, backlog: int = 1048) -> "UartNode":
         """The engine of a UART; `name` is the source that `ps` shows. The rest as UartNode."""
@@ -95,9 +100,13 @@ class Links:
         for runner in list(self.runners):
             try:
                 runner.open()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self.runners.remove(runner)
+                self._shut.append(runner)
+                if not isinstance(error, OSError) or not isinstance(error.errno, int):
+                    error = HsxError(EIO, "boot", str(error))  # drivers also raise a text
                 self._loads.events.warn(runner.name, error)
+        self._tried = self._loads.clock()
 
     def close(self) -> None:
         """Closes them all."""
@@ -119,12 +128,25 @@ class Links:
 
     def poll(self, now: int) -> None:
         """A turn for each; then the events that somebody has subscribed to."""
+        if self._shut and ticks.diff(now, self._tried) >= _AGAIN:
+            self._try_again(now)
         for runner in self.runners:
             runner.poll(now)
         for at in range(len(self._engines)):
             event = self._events[at] or self._requests[at].event(now)
             if event:
                 self._events[at] = b"" if self._engines[at].tell(event) else event
+
+    def _try_again(self, now: int) -> None:
+        """One of those that could not be opened."""
+        self._tried = now
+        runner = self._shut.pop(0)
+        try:
+            runner.open()
+        except (OSError, ValueError):
+            self._shut.append(runner)
+        else:
+            self.runners.append(runner)
 
     def _stations(self) -> "list[CanNode]":
         return [engine for engine in self._engines if getattr(engine, "number", 127) != 127]

@@ -27,30 +27,29 @@ _RETURN = const(1000)  # ms that the controller stays off the bus
 
 
 class CanRunner:
-    """`can`: a `machine.CAN`, which belongs to the runner from `open` to `close`. `base`: 0x400,
-    the bit that all identifiers have. `frames`: what the ring holds, at 10 bytes each; 72 are 16
-    ms of a full bus at 500 kbit/s, as long as 5 ms of stall between polls every 10 ms take.
-    `changed`: called with the state in a poll when the controller's error state is another than
-    before (1 active, 2 warning, 3 passive, 4 off the bus).
+    """`open_can` makes the driver when the runner is opened: a `machine.CAN` on the bus, at its
+    bit rate. `base`: 0x400, the bit that all identifiers have. `frames`: what the ring holds, at
+    10 bytes each; 72 are 16 ms of a full bus at 500 kbit/s, as long as 5 ms of stall between polls
+    every 10 ms take. `changed`: called with the state in a poll when the controller's error state
+    is another than before (1 active, 2 warning, 3 passive, 4 off the bus).
 
-    A controller that is off the bus is opened anew after a second: `restart()` of the driver would
-    wait for an idle bus without any limit, while an `init` gives up after 10 ms.
+    A controller that is off the bus is opened anew each second until that succeeds: `restart()` of
+    the driver would wait for an idle bus without any limit, while opening gives up after 10 ms.
     """
 
     name = "CAN"
 
     def __init__(
         self,
-        can: "CAN",
+        open_can: "Callable[[], CAN]",
         engine: "CanEngine",
-        bitrate: int = 500_000,
         base: int = 0x400,
         frames: int = 72,
         changed: "Callable[[int], object] | None" = None,
     ) -> None:
-        self._can = can
+        self._open_can = open_can
+        self._can: "Any" = None  # while the runner is open
         self._engine = engine
-        self._bitrate = bitrate
         self._base = base
         self._limit = frames
         self._changed = changed
@@ -71,18 +70,18 @@ class CanRunner:
 
     def open(self) -> None:
         """Goes onto the bus. Raises what the driver raises: ValueError for a bit rate that its
-        clock does not give."""
-        can = self._can
-        can.init(self._bitrate)
+        clock does not give, OSError on a bus that is held down."""
+        can = self._open_can()
         base, bulk, rest = self._base, self._base | _BULK, self._base | _REST
         # The third is there for its place: FIFO 0, as the first.
         can.set_filters(((bulk, 0x700, 0), (base, 0x600, 0), (bulk, 0x700, 0), (rest, 0x700, 0)))
         can.irq(self._on_frames, can.IRQ_RX, True)
+        self._can = can
 
     def poll(self, now: int) -> int:
         """Hands on what has come, as much as the ring holds, and sends what is due. Returns
         milliseconds until it wants to be called again."""
-        state = self._can.state()
+        state = self._state_now()
         if state != self._state:
             self._state = state
             self._since = now
@@ -91,7 +90,10 @@ class CanRunner:
         elif state == _OFF and diff(now, self._since) >= _RETURN:
             self._since = now
             self.close()
-            self.open()
+            try:
+                self.open()
+            except OSError:
+                self._can = None  # held down still
         count = self._ring.drain(self._frame, now, self._limit)
         self._received += count
         wait = self._engine.poll(now)
@@ -100,28 +102,36 @@ class CanRunner:
 
     def close(self) -> None:
         """Leaves the bus; frames that were not sent are dropped."""
+        if self._can is None:
+            return
         counters: "list[Any]" = self._can.get_counters(self._counters)
         self._passive += counters[3]
         self._off += counters[4]
         self._overruns += counters[7]
         self._can.deinit()
+        self._can = None
         self._held = -1
 
     def stats(self) -> "dict[str, int]":
         """Frames received and sent, lost for want of room in the ring; overruns of the
         controller, its error state and counters, and how often it was passive and off."""
-        counters: "list[Any]" = self._can.get_counters()
+        counters: "list[Any]" = [0] * 8
+        if self._can is not None:
+            self._can.get_counters(counters)
         return {
             "received": self._received,
             "sent": self._sent,
             "lost": self._ring.lost(),
             "overruns": self._overruns + counters[7],
-            "state": self._can.state(),
+            "state": self._state_now(),
             "tec": counters[0],
             "rec": counters[1],
             "passive": self._passive + counters[3],
             "off": self._off + counters[4],
         }
+
+    def _state_now(self) -> int:
+        return self._can.state() if self._can is not None else _OFF
 
     def _on_frames(self, can: "CAN") -> None:
         """Hard interrupt."""

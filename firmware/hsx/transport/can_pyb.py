@@ -26,30 +26,28 @@ _OVERFLOW = const(2)  # reason of a callback
 
 
 class CanRunner:
-    """`can`: a `pyb.CAN`, which belongs to the runner from `open` to `close`. `base`: 0x400, the
-    bit that all identifiers have. `frames`: what the ring holds, at 10 bytes each; 72 are 16 ms of
-    a full bus at 500 kbit/s, as long as 5 ms of stall between polls every 10 ms take. `changed`:
-    called with the state in a poll when the controller's error state is another than before (1
-    active, 2 warning, 3 passive, 4 off the bus).
-
-    The controller comes back from bus-off by itself, after the 128 pauses that CAN asks for:
-    `restart()` of the driver would wait for an idle bus without any limit.
+    """`open_can` makes the driver when the runner is opened: a `pyb.CAN` on the bus, at its bit
+    rate, with `auto_restart`: the controller comes back from bus-off by itself, after the 128
+    pauses that CAN asks for, while `restart()` would wait for an idle bus without any limit.
+    `base`: 0x400, the bit that all identifiers have. `frames`: what the ring holds, at 10 bytes
+    each; 72 are 16 ms of a full bus at 500 kbit/s, as long as 5 ms of stall between polls every 10
+    ms take. `changed`: called with the state in a poll when the controller's error state is
+    another than before (1 active, 2 warning, 3 passive, 4 off the bus).
     """
 
     name = "CAN"
 
     def __init__(
         self,
-        can: "CAN",
+        open_can: "Callable[[], CAN]",
         engine: "CanEngine",
-        bitrate: int = 500_000,
         base: int = 0x400,
         frames: int = 72,
         changed: "Callable[[int], object] | None" = None,
     ) -> None:
-        self._can = can
+        self._open_can = open_can
+        self._can: "Any" = None  # from the first opening on
         self._engine = engine
-        self._bitrate = bitrate
         self._base = base
         self._limit = frames
         self._changed = changed
@@ -68,10 +66,9 @@ class CanRunner:
     def open(self) -> None:
         """Goes onto the bus. Raises what the driver raises: ValueError for a bit rate that its
         clock does not give."""
-        can = self._can
+        can = self._can = self._open_can()
         # A callback that is there would only be exchanged, and its interrupts stay off.
         self._callbacks(None, None)
-        can.init(can.NORMAL, baudrate=self._bitrate, auto_restart=True)
         base, bulk, rest = self._base, self._base | _BULK, self._base | _REST
         if hasattr(can, "MASK16"):
             # No remote frames; extended ones pass a 16-bit filter, and end at the ring.
