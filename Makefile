@@ -11,6 +11,7 @@ export GIT_CEILING_DIRECTORIES = $(CACHE)
 
 BIN := .venv/bin
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
+STM32_BOARDS := $(if $(wildcard $(MICROPYTHON_DIR)/lib/stm32lib/CMSIS),$(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.mk)))))
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
 .PHONY: help setup firmware firmware-flat flash check-board sim natmod stock release demo test fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
@@ -52,8 +53,11 @@ natmod: setup  ## packages for stock MicroPython, to install with mip: build/nat
 stock: natmod  ## MicroPython without HSX, to try these packages on: build/stock
 	@$(MAKE) --no-print-directory -C boards/stock BUILD=$(CURDIR)/build/stock
 
+# STM32 firmware is in a release that is made with a full checkout.
 release: firmware natmod  ## wheel, firmware, packages and a manifest of hashes: build/release
-	@PYTHONPATH=tools $(BIN)/python -m release build/release
+	@for board in $(STM32_BOARDS); do \
+	    $(MAKE) --no-print-directory -C boards/stm32 BOARD=$$board || exit 1; done
+	@PYTHONPATH=tools $(BIN)/python -m release build/release $(STM32_BOARDS)
 
 demo: firmware  ## a node boots from a card, keeps its apps, takes updates, while you watch
 	@PYTHONPATH=tools $(BIN)/python -m demo

@@ -10,4 +10,6 @@ setup(
         "hsxvm",
     ],
     cffi_modules=["firmware/native/bindings/cffi_build.py:ffibuilder"],
+    # cffi builds for the stable ABI of the oldest Python that pyproject.toml allows.
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

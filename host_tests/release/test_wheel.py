@@ -84,3 +84,21 @@ def test_a_package_is_zipped_the_same_each_time(tmp_path):
     for name in ("one.zip", "two.zip"):
         release.zipped(folder, tmp_path / name)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+def test_a_release_has_the_firmware_of_the_boards_that_were_built(tmp_path, monkeypatch, capsys):
+    for name in ("pyproject.toml", "CHANGELOG.md"):
+        (tmp_path / name).write_bytes((release.ROOT / name).read_bytes())
+    for kind in ("dfu", "hex", "elf"):
+        image = tmp_path / f"build/PYBV11/firmware.{kind}"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.write_text(kind)
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    monkeypatch.setattr(release, "wheel", lambda out: None)
+    monkeypatch.setattr(release, "emulated", lambda out, stem: None)
+    for boards in ([], ["PYBV11"]):
+        monkeypatch.setattr("sys.argv", ["release", str(tmp_path / "out"), *boards])
+        release.main()
+        found = sorted(path.suffix for path in (tmp_path / "out").glob("hsx-*-PYBV11.*"))
+        assert found == ([".dfu", ".hex"] if boards else [])
+        assert ("No STM32 firmware" in capsys.readouterr().out) == (not boards)

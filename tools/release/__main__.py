@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One folder with all that a release has: `python -m release FOLDER`.
+"""One folder with all that a release has: `python -m release FOLDER [BOARD...]`.
 
-The wheel of hsxctl, the firmware image, a zip of each package for stock MicroPython, the
-changelog, and `manifest.json`: version, and for each file its size and SHA-256. Made of what
-`make firmware natmod` has left in build/.
+The wheel of hsxctl, the firmware of the emulated board and of each STM32 BOARD, a zip of each
+package for stock MicroPython, the changelog, and `manifest.json`: version, and for each file its
+size and SHA-256. Made of what `make firmware natmod` has left in build/.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .packages import ROOT
 
-_IMAGES = {"qemu_m4": "firmware.elf"}  # board -> file of build/BOARD
+_IMAGES = ("dfu", "hex")  # of an STM32 board
 _BUILT = shutil.ignore_patterns("__pycache__", "*.so", "*.o", "_core.c", "*.egg-info")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: equal content, equal file
 
@@ -37,6 +37,13 @@ def wheel(out: Path) -> None:
         for name in ("firmware", "tools"):
             shutil.copytree(ROOT / name, Path(copy, name), ignore=_BUILT)
         subprocess.run([*command, copy], check=True, env={**os.environ, **epoch, **cache})
+
+
+def emulated(out: Path, stem: str) -> None:
+    """The firmware that `hsxctl sim --firmware` takes, without what a debugger needs."""
+    source = ROOT / "build/qemu_m4/firmware.elf"
+    command = ["arm-none-eabi-objcopy", "--strip-debug"]
+    subprocess.run([*command, str(source), str(out / f"{stem}-qemu_m4.elf")], check=True)
 
 
 def zipped(folder: Path, to: Path) -> None:
@@ -63,14 +70,16 @@ def manifest(folder: Path, version: str) -> dict:
 
 def main() -> None:
     """Makes the folder anew."""
-    out = Path(sys.argv[1])
+    out, boards = Path(sys.argv[1]), sys.argv[2:]
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     wheel(out)
-    for board, image in _IMAGES.items():
-        source = ROOT / "build" / board / image
-        shutil.copyfile(source, out / f"hsx-{version}-{board}{source.suffix}")
+    emulated(out, f"hsx-{version}")
+    for board in boards:
+        for kind in _IMAGES:
+            source = ROOT / "build" / board / f"firmware.{kind}"
+            shutil.copyfile(source, out / f"hsx-{version}-{board}.{kind}")
     for package in sorted((ROOT / "build/natmod").glob("*/package.json")):
         arch = package.parent.name
         zipped(package.parent, out / f"hsx-{version}-mip-{arch}.zip")
@@ -79,6 +88,8 @@ def main() -> None:
     (out / "manifest.json").write_text(json.dumps(found, indent=1) + "\n")
     for file in found["files"]:
         print(f"{file['sha256']}  {file['size']:>9}  {file['name']}")
+    if not boards:
+        print("No STM32 firmware: it takes a full checkout as MICROPYTHON_DIR (docs/boards.md).")
 
 
 if __name__ == "__main__":
