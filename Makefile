@@ -81,8 +81,11 @@ memory: firmware  ## where the memory of a node with four apps goes: build/memor
 
 # Target tests run by themselves: an emulator is as fast as the core that it has.
 test: lint firmware firmware-flat sim stock  ## lint, then every test of every tier: build/requirements.json
-	@rm -rf build/requirements build/requirements.json build/refusals.json
-	$(BIN)/pytest -n 2 -m "not target" --outcomes=build/requirements/host.json
+	@rm -rf build/requirements build/requirements.json build/refusals.json build/coverage build/coverage.json
+	@mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal -m "not target" \
+	    --outcomes=build/requirements/host.json
+	@$(BIN)/coverage combine -q && $(BIN)/coverage json -q -o build/coverage.json
 	$(BIN)/pytest -m target --outcomes=build/requirements/target.json
 	@PYTHONPATH=host_tests $(BIN)/python -m requirements
 

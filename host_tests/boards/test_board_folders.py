@@ -34,7 +34,6 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return Board(ROOT / "boards" / request.param, MICROPYTHON, work)
 
 
-@pytest.mark.requirement("P-94")
 @pytest.mark.parametrize("check", boardcheck.CHECKS, ids=lambda check: check.__name__)
 def test_board_folder_passes(folder: Board, check: "Callable[[Board], list[str]]") -> None:
     assert check(folder) == []

@@ -49,7 +49,6 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-@pytest.mark.requirement("P-94")
 def test_part_in_dfu_mode_is_written_by_dfu(desk: Desk) -> None:
     desk.program("dfu-util", _DFU)
     assert desk.flash().returncode == 0
