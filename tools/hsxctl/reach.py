@@ -47,6 +47,7 @@ _REMEDIES = {
     "signature is not the command's": "The key file is not that of the key that the node trusts.",
     "epoch is below the floor": "The node takes nothing that old: build it with a newer epoch.",
     "set does not fit into a bank": "Send fewer or smaller images.",
+    "the board has no store": "It has no FRAM, or that does not answer: look at its wires.",
     "no transfer is on its way": "It has ended, or somebody has ended it: 'hsxctl status'.",
 }
 _BY_ERRNO = {
@@ -58,7 +59,7 @@ _BY_ERRNO = {
     hsx.errors.EINVAL: "Look at the limits in docs/provisioning_protocol.md.",
     hsx.errors.EACCES: "Sign with a key that the node trusts: --key.",
     hsx.errors.EBUSY: "Try again in a moment; 'hsxctl status' says what goes on.",
-    hsx.errors.ENODEV: "The node has no store: 'hsx.format()' at its REPL makes one.",
+    hsx.errors.ENODEV: "Format it, at the node's REPL: hsx.format('erase everything').",
     hsx.errors.ENOSPC: "End something ('hsxctl kill'), or send less.",
     hsx.errors.EBADMSG: "Check the file with 'hsxctl verify', and send it again.",
     hsx.errors.ENOTSUP: "This node is older or was built without it.",

@@ -268,9 +268,17 @@ FAILURES = [
         "the node has no store",
         "status UART",
         1,
-        "node 5 on {uart}: status: ENODEV at begin: there is no store. The node has no "
-        "store: 'hsx.format()' at its REPL makes one.",
+        "node 5 on {uart}: status: ENODEV at begin: there is no store. Format it, at the node's "
+        "REPL: hsx.format('erase everything').",
         "no store",
+    ),
+    Failure(
+        "the node has no FRAM",
+        "push pump.hxe UART SIGNED",
+        1,
+        "node 5 on {uart}: push: ENODEV at begin: the board has no store. It has no FRAM, or that "
+        "does not answer: look at its wires.",
+        "no fram",
     ),
     Failure(
         "there is nothing to go back to",
@@ -432,6 +440,9 @@ class Setting:
     def no_store(self):
         with self.desk.lock:
             self.site.provisioning._store.superblocks.valid = False
+
+    def no_fram(self):
+        self.site.service.KEEPS_SETS = False
 
     def tank(self):
         values = [a_value(0x0101, name="level"), a_value(0x0103, 1, name="serial")]
