@@ -49,10 +49,12 @@ def in_order(shown: str, said: str) -> str:
 def newcomer(tmp_path_factory):
     """The folder, and a newcomer's environment. Nothing is downloaded twice."""
     folder = tmp_path_factory.mktemp("newcomer") / "hsx"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True)
-    if listed.returncode:
-        pytest.skip(f"{ROOT} is no clone: git cannot say what a fresh one would have")
-    for name in filter(None, listed.stdout.decode().split("\0")):
+    try:
+        command = ["git", "ls-files", "-z"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("without git, or outside a clone, nobody can say what a fresh clone has")
+    for name in filter(None, listed.decode().split("\0")):
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
