@@ -2,7 +2,6 @@
 # MicroPython's NUCLEO_H743ZI as a node.
 BASE_DIR = boards/NUCLEO_H743ZI
 include $(BOARD_DIR)/../stm32/node.mk
-SRC_C += $(BASE_DIR)/board_init.c
 
 # A node has no Ethernet: its flash and RAM go to apps.
 MICROPY_PY_LWIP = 0

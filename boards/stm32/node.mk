@@ -9,3 +9,6 @@ $(BUILD)/%_$(BOARD).c $(BUILD)/genhdr/%.h $(BUILD)/genhdr/%_af_const.h $(BUILD)/
 	$(Q)$(PYTHON) $(MAKE_PINS) --board-csv $(BASE_DIR)/$*.csv --af-csv $(AF_FILE) \
 	    --prefix $(PREFIX_FILE) --output-source $(GEN_PINS_SRC) --output-header $(GEN_PINS_HDR) \
 	    --output-af-const $(GEN_PINS_AF_CONST) --output-af-defs $(GEN_PINS_AF_DEFS)
+
+# Nor does it look anywhere else for C files of a board.
+SRC_C += $(wildcard $(BASE_DIR)/*.c)

@@ -31,7 +31,7 @@ vfs.mount(Ram(), "/ram")
 
 
 @pytest.fixture(scope="module")
-def elf(make: Callable[[str, str], str]) -> Path:
+def elf(make: Callable[..., str]) -> Path:
     make("firmware", NAME)
     return ROOT / "build" / NAME / "firmware.elf"
 

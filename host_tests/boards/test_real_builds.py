@@ -17,7 +17,7 @@ _NEAR = 0.05
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", NAMES)
 def test_firmware_is_built_and_as_large_as_foreseen(
-    name: str, checkout: Path, make: Callable[[str, str], str], tmp_path: Path
+    name: str, checkout: Path, make: Callable[..., str], tmp_path: Path
 ) -> None:
     make("firmware", name)
     build = ROOT / "build" / name
@@ -34,3 +34,12 @@ def test_firmware_is_built_and_as_large_as_foreseen(
     assert heap == pytest.approx(foreseen["heap"], rel=_NEAR)
     said = f"MicroPython's share of its build: flash {taken['flash']:,}, ram {taken['ram']:,}\n"
     assert make("check-board", name).endswith(said)
+
+
+@pytest.mark.timeout(600)
+def test_the_board_of_the_porting_guide_is_built_too(
+    make: Callable[..., str], ported: "tuple[Path, str]"
+) -> None:
+    tree, _ = ported
+    make("firmware", "ADAFRUIT_F405_EXPRESS", tree)
+    assert (tree / "build/ADAFRUIT_F405_EXPRESS/firmware.dfu").stat().st_size > 500_000
