@@ -28,19 +28,29 @@ class Terminal:
         self._process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
 
-    def type(self, keys: bytes, until: str = PROMPT) -> str:
-        """What comes after these keys, up to the text it waits for."""
+    def type(self, keys: bytes, until: str = PROMPT, echo: str = "") -> str:
+        """What comes after these keys, up to the text it waits for behind the echo: a prompt may
+        still be on its way from before."""
         os.write(self._ours, keys)
         text, end = "", time.monotonic() + 20
-        while not text.endswith(until) and time.monotonic() < end:
+        while not (echo in text and text.endswith(until)) and time.monotonic() < end:
             if select.select([self._ours], [], [], 0.1)[0]:
                 text += os.read(self._ours, 4096).decode().replace("\r", "")
         assert text.endswith(until), text
-        return text.removesuffix(until)
+        return text.partition(echo)[2].removesuffix(until) if echo else text.removesuffix(until)
+
+    def enter(self) -> None:
+        """Enter, until there is a prompt: mpremote takes keys a moment after it says so."""
+        text, end = "", time.monotonic() + 20
+        while not text.endswith(PROMPT) and time.monotonic() < end:
+            os.write(self._ours, b"\r")
+            while select.select([self._ours], [], [], 0.5)[0]:
+                text += os.read(self._ours, 4096).decode()
+        assert text.endswith(PROMPT), text
 
     def ask(self, line: str) -> str:
         """What a line at the prompt shows, without itself."""
-        return self.type(line.encode() + b"\r").removeprefix(f"{line}\n")
+        return self.type(line.encode() + b"\r", echo=f"{line}\n")
 
     def leave(self) -> int:
         """The exit code after Ctrl-]."""
@@ -63,7 +73,7 @@ def at_the_repl():
         subprocess.run(mpremote(listing), check=True, capture_output=True, timeout=30)
         terminals.append(Terminal(mpremote(connecting.replace("PORT", port))))
         terminals[-1].type(b"", until="to exit this shell\n")
-        terminals[-1].type(b"\r")
+        terminals[-1].enter()
         return terminals[-1]
 
     yield connect
@@ -88,7 +98,7 @@ def test_a_new_fram_is_found_formatted_and_found_again(power_up, at_the_repl, tm
     new, formatted, again = blocks(GUIDE, "pycon")
     for line, shown in session(new) + session(formatted):
         assert plain(terminal.ask(line)) == plain(shown), line
-    assert "soft reboot" in terminal.type(CTRL_D)
+    terminal.type(CTRL_D, echo="soft reboot")
     for line, shown in session(again):
         assert terminal.ask(line) == shown, line
     assert node.console_log.count(b"there is no store") == 1
