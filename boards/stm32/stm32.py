@@ -165,6 +165,7 @@ def can(links: "Links", bus: int, bitrate: int = 500_000) -> "Runner":
     from hsx.transport.can_pyb import CanRunner as Pyb
 
     def opened() -> "pyb.CAN":
+        # Off the bus until it has its bit rate, which only `init` takes.
         made = pyb.CAN(bus, pyb.CAN.SILENT_LOOPBACK)
         made.init(pyb.CAN.NORMAL, baudrate=bitrate, auto_restart=True)
         return made

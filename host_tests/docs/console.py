@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
 """The blocks of documents that are run: `sh`, `python`; `console` and `pycon` show answers too."""
 
+import contextlib
 import io
 import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from hsxctl.cli import main
 
 
 def parts(path: Path, *kinds: str) -> list[tuple[str, str]]:
@@ -39,6 +45,29 @@ def session(block: str) -> list[tuple[str, str]]:
 def run(block: str, shown: Callable[[str], str]) -> str:
     """A `console` block as it would be if it showed what each command says."""
     return "".join(f"$ {command}\n{shown(command)}" for command, _ in dialogue(block))
+
+
+def hsxctl(command: str) -> str:
+    """What a terminal would show of an hsxctl command, run in this process, beside its nodes."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        main(shlex.split(command)[1:])
+    return said.getvalue()
+
+
+def tool(command: str, folder: Path) -> str:
+    """What a terminal shows of a program of this environment, which has to end well."""
+    done = subprocess.run(
+        f"{sys.executable} -m {command}",
+        shell=True,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def put(text: str, kind: str, old: str, new: str) -> str:

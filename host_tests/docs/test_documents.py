@@ -3,13 +3,11 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from docs.console import blocks, dialogue
+from docs.console import blocks, dialogue, tool
 from hsx.image import manifest, wishes
 
 ROOT = Path(__file__).parents[2]
@@ -43,20 +41,9 @@ def test_card_of_the_guide_is_made_as_it_shows(tmp_path):
     for source in (ROOT / "tools/demo/apps").glob("*.mvasm"):
         shutil.copy(source, tmp_path)
     (tmp_path / "apps").mkdir()
-    tool = f"{sys.executable} -m hsxctl "
     for block in blocks(ROOT / "docs/sd_manifest.md"):
         for command, shown in dialogue(block):
-            assert command.startswith("hsxctl "), command
-            done = subprocess.run(
-                tool + command.removeprefix("hsxctl "),
-                shell=True,
-                cwd=tmp_path,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=60,
-            )
-            assert done.stdout == shown, command
+            assert tool(command, tmp_path) == shown, command
 
 
 @pytest.mark.requirement("P-69")

@@ -2,10 +2,8 @@
 """docs/fleet.md is run with four nodes, which run `starts` already."""
 
 import contextlib
-import io
 import itertools
 import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from desk import Desk
-from docs.console import UntilCtrlC, blocks, commands, compare, put, run
+from docs.console import UntilCtrlC, blocks, commands, compare, hsxctl, put, run
 from hosted import LEVEL, a_value
 from hosted import an_app as app_of
 from hsxctl import image_set, settings
@@ -56,10 +54,7 @@ def desk(tmp_path, monkeypatch):
 
 def shown(command: str, desk) -> str:
     """What a terminal would show of a command."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        main(shlex.split(command)[1:])
-    return said.getvalue().replace(desk.can[1], "socketcan:can0")
+    return hsxctl(command).replace(desk.can[1], "socketcan:can0")
 
 
 def test_guide_does_what_it_shows(desk):

@@ -2,7 +2,6 @@
 """docs/provisioning.md is run against a node: its ports stand for a pty and a virtual bus."""
 
 import contextlib
-import io
 import re
 import shlex
 import shutil
@@ -13,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from desk import Desk
-from docs.console import UntilCtrlC, commands, compare, parts, put, run
+from docs.console import UntilCtrlC, commands, compare, hsxctl, parts, put, run
 from hsxctl import settings
 from hsxctl.cli import main
 from hsxctl.errors import DONE, INTERRUPTED
@@ -57,14 +56,6 @@ def desk(tmp_path, monkeypatch):
 ENDLESS = ("--follow", "watch")  # until Ctrl-C
 
 
-def shown(command: str) -> str:
-    """What a terminal would show."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        main(shlex.split(command)[1:])
-    return said.getvalue()
-
-
 def is_told_until_ctrl_c(command: str) -> bool:
     """Whether a command shows something, and goes on until Ctrl-C if it is one of those."""
     words = shlex.split(command)[1:]
@@ -84,7 +75,7 @@ def test_guide_does_what_it_shows(desk):
         return command
 
     def told(command: str) -> str:
-        found = shown(real(command))
+        found = hsxctl(real(command))
         for port, there in ports.items():
             found = found.replace(there, port)
         time.sleep(0.1)  # what the command began goes on in the node

@@ -2,9 +2,7 @@
 """docs/security.md is run: a key, a node that is told of it, and pushes to that node."""
 
 import contextlib
-import io
 import re
-import shlex
 import shutil
 
 import pytest
@@ -23,7 +21,6 @@ from hsx.link import command as c
 from hsx.service import policy as p
 from hsx.service.signed_commands import _NEEDS
 from hsxctl import settings
-from hsxctl.cli import main
 from rig import Rig
 from service.site import NODE, admin, factory, public, user
 
@@ -51,19 +48,11 @@ def plain(text: str) -> str:
     return re.sub(r"\d+\.\d s, \d+ B/s", "time", re.sub(KEY, "key", text))
 
 
-def shown(command: str) -> str:
-    """What a terminal would show of it."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        main(shlex.split(command)[1:])
-    return said.getvalue()
-
-
 def test_guide_does_what_it_shows(desk):
     text = GUIDE.read_text()
     (python,) = blocks(GUIDE, "python")
     on_host, on_bus = blocks(GUIDE)
-    found = console.run(on_host, shown)
+    found = console.run(on_host, console.hsxctl)
     text = console.put(text, "console", on_host, found)
     (key,) = set(re.findall(KEY, found))
     with desk.lock:
@@ -72,7 +61,7 @@ def test_guide_does_what_it_shows(desk):
     can = desk.can[1]
     there = console.run(
         on_bus,
-        lambda command: shown(command.replace("socketcan:can0", can)).replace(
+        lambda command: console.hsxctl(command.replace("socketcan:can0", can)).replace(
             can, "socketcan:can0"
         ),
     )

@@ -12,7 +12,7 @@ from fakes.sdcard import SDCard
 if TYPE_CHECKING:
     Readable = bytes | bytearray | memoryview
 
-__all__ = ["CAN", "SDCard", "USB_VCP"]
+__all__ = ["CAN", "SDCard", "Switch"]
 
 _EBUSY = 16
 _ETIMEDOUT = 110
@@ -266,24 +266,6 @@ class CAN(BxCan):
                     found.setdefault(mode, (fifo, index[fifo]))
                 index[fifo] += 1
         return found.get(self.LIST16) or found.get(self.MASK16)
-
-
-class USB_VCP:
-    """USB's serial port: takes what there is room for and never waits; None when there is none.
-
-    Not modelled: reading, flow control.
-    """
-
-    def __init__(self, id: int = 0, /) -> None:
-        self.sim_sent = bytearray()
-        self.sim_room = 1024  # bytes that fit until a host reads
-
-    def write(self, buf: "Readable | str", /) -> int | None:
-        data = buf.encode() if isinstance(buf, str) else bytes(buf)
-        data = data[: self.sim_room]
-        self.sim_sent += data
-        self.sim_room -= len(data)
-        return len(data) or None
 
 
 class Switch:

@@ -17,7 +17,7 @@ from fakes.canbus import Frame
 from fakes.clock import Clock
 from fakes.fram import Fram, Power, PowerCut
 from fakes.machine import I2C, UART, WDT, Pin, SoftI2C, Timer
-from fakes.pyb import CAN, USB_VCP, Switch
+from fakes.pyb import CAN, Switch
 from fakes.sdcard import SDCard
 
 # ---- names, parameters and defaults -----------------------------------------------------------
@@ -157,7 +157,7 @@ def test_machine_class_has_the_signatures_of_the_stub(cls: type) -> None:
     assert owner_differences(cls, class_body(tree, cls.__name__), tree) == []
 
 
-@pytest.mark.parametrize("cls", [CAN, SDCard, Switch, USB_VCP])
+@pytest.mark.parametrize("cls", [CAN, SDCard, Switch])
 def test_pyb_class_has_the_signatures_of_the_stub(cls: type) -> None:
     tree = stub("pyb.pyi")
     assert owner_differences(cls, class_body(tree, cls.__name__), tree) == []

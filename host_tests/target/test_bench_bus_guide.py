@@ -10,7 +10,7 @@ import pytest
 
 from bench_bus.command import PROGRAM
 from builders import SPIN, an_image
-from docs.console import blocks, compare, dialogue, put
+from docs.console import blocks, compare, dialogue, put, tool
 
 pytestmark = pytest.mark.target
 
@@ -43,20 +43,6 @@ class Bus:
         assert self._process.returncode == 0
 
 
-def run(*words: str, folder: Path) -> str:
-    """What it says."""
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 def plain(text: str) -> str:
     """Without times and rates."""
     return re.sub(r"\d+\.\d s, \d+ B/s", "time", text)
@@ -70,8 +56,9 @@ def test_guide_does_what_it_shows(firmware, tmp_path):
     (program,) = blocks(GUIDE, "python")
     bus = Bus(start)
     try:
-        pushed = run("-m", *push.replace(PORT, bus.port).split(), folder=tmp_path)
-        shown = run("-c", program.replace(PORT, bus.port), folder=tmp_path)
+        pushed = tool(push.replace(PORT, bus.port), tmp_path)
+        (tmp_path / "program.py").write_text(program.replace(PORT, bus.port))
+        shown = tool("program", tmp_path)
     finally:
         bus.close()
     text = GUIDE.read_text()

@@ -2,14 +2,12 @@
 """docs/repl.md is run on a node with a card, a flash file system and an unformatted FRAM."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from builders import SPIN, an_image
-from docs.console import blocks, compare, put, run, session
+from docs.console import blocks, compare, put, run, session, tool
 from hsxctl import fat_image
 from hsxctl.cli import main
 from repl import Repl
@@ -32,22 +30,6 @@ def machine(power_up, tmp_path):
     return power_up(sd=card, flash=flash, fram=tmp_path / "fram.bin")
 
 
-def shown(command: str, port: str, folder: Path) -> str:
-    """What the real tools say."""
-    tool, _, rest = command.replace("PORT", port).partition(" ")
-    done = subprocess.run(
-        f"{sys.executable} -m {tool} {rest}",
-        shell=True,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 def echoed(code: str, repl) -> str:
     """What the prompt shows of a line."""
     if code.startswith("import "):
@@ -66,7 +48,7 @@ def test_guide_does_what_it_shows(machine, tmp_path):
     machine.wait_console("state=over")
     text = GUIDE.read_text()
     for block in blocks(GUIDE):
-        found = run(block, lambda command: shown(command, machine.repl, tmp_path))
+        found = run(block, lambda command: tool(command.replace("PORT", machine.repl), tmp_path))
         text = put(text, "console", block, found)
     repl = Repl(machine)
     for block in blocks(GUIDE, "pycon"):

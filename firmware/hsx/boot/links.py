@@ -44,6 +44,17 @@ def pace(block_us: int, frame_us: int, frames: int, bitrate: int) -> "tuple[int,
     return kept, "FRAM" if block_us > _FRAMES * frame_us else "CPU"
 
 
+def _refusal(runner: "Runner") -> "OSError | None":
+    """Opens it. Why it does not open: the driver's error, EIO for one that has only a text."""
+    try:
+        runner.open()
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and isinstance(error.errno, int):
+            return error
+        return HsxError(EIO, "boot", str(error))
+    return None
+
+
 class Links:
     """Made once, at boot: `board.links(self)` asks for engines and gives the runners, none of
     which is opened yet. A link that cannot be opened is told, and tried again every ten seconds: a
@@ -98,13 +109,10 @@ class Links:
     def open(self) -> None:
         """Opens them all."""
         for runner in list(self.runners):
-            try:
-                runner.open()
-            except (OSError, ValueError) as error:
+            error = _refusal(runner)
+            if error:
                 self.runners.remove(runner)
                 self._shut.append(runner)
-                if not isinstance(error, OSError) or not isinstance(error.errno, int):
-                    error = HsxError(EIO, "boot", str(error))  # drivers also raise a text
                 self._loads.events.warn(runner.name, error)
         self._tried = self._loads.clock()
 
@@ -141,12 +149,7 @@ class Links:
         """One of those that could not be opened."""
         self._tried = now
         runner = self._shut.pop(0)
-        try:
-            runner.open()
-        except (OSError, ValueError):
-            self._shut.append(runner)
-        else:
-            self.runners.append(runner)
+        (self._shut if _refusal(runner) else self.runners).append(runner)
 
     def _stations(self) -> "list[CanNode]":
         return [engine for engine in self._engines if getattr(engine, "number", 127) != 127]

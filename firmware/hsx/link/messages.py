@@ -40,16 +40,6 @@ EVENT_HEAD = const(5)  # bytes in front of a packed event
 ROW_TEXT = const(56)  # bytes of a text in a row
 VERSION = const(1)  # of the protocol, in `hello`
 
-
-def pack_told(out: "bytearray | memoryview", seq: int, size: int) -> bytes:
-    """The message of the event `seq`, whose `size` bytes (`wire.pack_event`) stand in `out` from
-    EVENT_HEAD on."""
-    out[0] = EVENT
-    for n in range(4):
-        out[1 + n] = seq >> 8 * n & 0xFF
-    return bytes(out[: EVENT_HEAD + size])
-
-
 HELLO = const(1)
 STATUS = const(2)
 PS = const(3)
@@ -169,6 +159,15 @@ TABLE = (
     ),
     ("boot", ("from",), (), ("source", "result", "code", "detail", "ms")),
 )
+
+
+def pack_told(out: "bytearray | memoryview", seq: int, size: int) -> bytes:
+    """The message of the event `seq`, whose `size` bytes (`wire.pack_event`) stand in `out` from
+    EVENT_HEAD on."""
+    out[0] = EVENT
+    for n in range(4):
+        out[1 + n] = seq >> 8 * n & 0xFF
+    return bytes(out[: EVENT_HEAD + size])
 
 
 def unpack_request(view: "bytes | bytearray | memoryview") -> "list[int]":
