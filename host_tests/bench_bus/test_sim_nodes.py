@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.images import SPIN, an_image
 from bench_bus.command import PROGRAM, SimCommand
-from builders import SPIN, an_image
 from hsxctl.cli import main
 
 pytestmark = pytest.mark.sim

@@ -4,43 +4,43 @@
 import sys
 
 import hsx
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
+from bench.runtime import RuntimeBench
 from hsx import native
 from hsx.boot import clock
-from rig import Rig
 
 
 def without_a_timer(folder):
-    rig = Rig(folder / "none")
-    rig.board.timer = lambda period_ms, callback: None
-    rig.runtime.start()
-    return rig
+    bench = RuntimeBench(folder / "none")
+    bench.board.timer = lambda period_ms, callback: None
+    bench.runtime.start()
+    return bench
 
 
 def test_a_board_without_a_timer_is_told_of(tmp_path):
-    rig = without_a_timer(tmp_path)
-    assert rig.runtime.by_hand
-    assert rig.told("warning")[0]["detail"] == "no timer: call hsx.poll()"
+    bench = without_a_timer(tmp_path)
+    assert bench.runtime.by_hand
+    assert bench.told("warning")[0]["detail"] == "no timer: call hsx.poll()"
 
 
 def test_turns_boot_the_node_and_run_its_apps(tmp_path, monkeypatch):
-    rig = without_a_timer(tmp_path)
-    monkeypatch.setattr(hsx, "_kept", [rig.runtime])
-    while not rig.runtime.booted():
+    bench = without_a_timer(tmp_path)
+    monkeypatch.setattr(hsx, "_kept", [bench.runtime])
+    while not bench.runtime.booted():
         assert hsx.poll() >= 0
     (tmp_path / "spin.hxe").write_bytes(an_image(SPIN))
     pid = hsx.load(str(tmp_path / "spin.hxe"))
     hsx.poll()
-    assert rig.node.vm.get(pid, native.STEPS) > 0
+    assert bench.node.vm.get(pid, native.STEPS) > 0
     hsx.kill(pid)
 
 
 def test_a_board_with_a_timer_stops_it_and_needs_no_turn(tmp_path):
-    rig = Rig(tmp_path / "none")
-    rig.boot()
-    assert not rig.runtime.by_hand
-    rig.runtime.stop()
-    assert rig.board.tick is None
+    bench = RuntimeBench(tmp_path / "none")
+    bench.boot()
+    assert not bench.runtime.by_hand
+    bench.runtime.stop()
+    assert bench.board.tick is None
 
 
 def test_without_time_the_clock_goes_on_when_it_is_told(monkeypatch):

@@ -3,19 +3,19 @@
 
 import pytest
 
-from builders import EXIT, SPIN, an_image
+from bench.images import EXIT, SPIN, an_image
+from bench.runtime import RuntimeBench
 from hsx.transport import sdcard
-from rig import Rig
 
 WORKER = an_image(SPIN, name="worker")
 OTHER = an_image(SPIN, name="other")
 
 
 class Slot:
-    """Takes the card out of a rig's slot and puts one in."""
+    """Takes the card out of a bench's slot and puts one in."""
 
-    def __init__(self, rig: Rig, folder) -> None:
-        self.rig = rig
+    def __init__(self, bench: RuntimeBench, folder) -> None:
+        self.bench = bench
         self.folder = folder
 
     def out(self) -> None:
@@ -26,8 +26,8 @@ class Slot:
 
     def wait(self, ms: int) -> None:
         for _ in range(ms // 10):
-            self.rig.clock.forward(10)
-            self.rig.board.tick(None)
+            self.bench.clock.forward(10)
+            self.bench.board.tick(None)
 
 
 def put(folder, **images: bytes) -> None:
@@ -43,20 +43,20 @@ def put(folder, **images: bytes) -> None:
 def slot(tmp_path):
     """A booted node, its slot empty; the card with one app lies beside it."""
     folder = tmp_path / "card"
-    rig = Rig(folder)
-    rig.boot()
+    bench = RuntimeBench(folder)
+    bench.boot()
     put(folder, worker=WORKER)
-    slot = Slot(rig, folder)
+    slot = Slot(bench, folder)
     slot.out()
     return slot
 
 
 def apps(slot: Slot) -> list[str]:
-    return [row["app_name"] for row in slot.rig.node.ps()]
+    return [row["app_name"] for row in slot.bench.node.ps()]
 
 
 def states(slot: Slot) -> list[str]:
-    return [data["state"] for data in slot.rig.told("scan")]
+    return [data["state"] for data in slot.bench.told("scan")]
 
 
 def test_a_card_that_comes_in_is_scanned_within_half_a_second(slot):
@@ -77,9 +77,9 @@ def test_apps_go_on_when_their_card_is_taken_out(slot):
     slot.out()
     slot.wait(300)
     assert apps(slot) == ["worker"]
-    assert slot.rig.node.ps()[0]["state"] == "ready"
+    assert slot.bench.node.ps()[0]["state"] == "ready"
     assert states(slot)[-1] == "removed"
-    assert not slot.rig.board.mounted
+    assert not slot.bench.board.mounted
 
 
 def test_what_runs_already_is_left_alone_and_what_is_new_is_loaded(slot):
@@ -90,11 +90,11 @@ def test_what_runs_already_is_left_alone_and_what_is_new_is_loaded(slot):
     put(slot.folder.with_name("away"), worker=WORKER, other=OTHER)
     slot.back()
     slot.wait(600)
-    assert [(row["pid"], row["app_name"]) for row in slot.rig.node.ps()] == [
+    assert [(row["pid"], row["app_name"]) for row in slot.bench.node.ps()] == [
         (1, "worker"),
         (2, "other"),
     ]
-    assert slot.rig.told("scan")[-1] == {
+    assert slot.bench.told("scan")[-1] == {
         "source": "SD",
         "state": "done",
         "listed": 2,
@@ -106,7 +106,7 @@ def test_a_card_that_cannot_be_read_is_told_once(slot):
     (slot.folder.with_name("away") / "hsx.toml").unlink()
     slot.back()
     slot.wait(3000)
-    assert [warning["code"] for warning in slot.rig.told("warning")[1:]] == ["ENOENT"]
+    assert [warning["code"] for warning in slot.bench.told("warning")[1:]] == ["ENOENT"]
 
 
 @pytest.mark.parametrize("moment", range(1, 8))
@@ -132,21 +132,21 @@ def test_a_card_taken_out_in_mid_scan_costs_what_was_being_loaded(tmp_path, monk
         def close(self) -> None:
             self.file.close()
 
-    rig = Rig(folder)
+    bench = RuntimeBench(folder)
     original = sdcard.SdCard.open
     monkeypatch.setattr(
         sdcard.SdCard,
         "open",
         lambda self, name: (Pulled(self.path(name), "rb"), original(self, name)[1]),
     )
-    rig.boot()
-    slot = Slot(rig, folder)
+    bench.boot()
+    slot = Slot(bench, folder)
     slot.wait(300)
     complete = (moment - 1) // 3
-    assert len(rig.node.ps()) == complete
-    assert [error["code"] for error in rig.told("provisioning.error")] == ["EIO"]
+    assert len(bench.node.ps()) == complete
+    assert [error["code"] for error in bench.told("provisioning.error")] == ["EIO"]
     lost = ["ENODEV"] if complete < 2 else []  # images that were not tried any more
-    assert [warning["code"] for warning in rig.told("warning")] == lost
+    assert [warning["code"] for warning in bench.told("warning")] == lost
     assert states(slot) == ["started", "done", "removed"]
     monkeypatch.undo()
     slot.back()

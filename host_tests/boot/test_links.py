@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosted import Hosted
+from bench.apps import AppsBench
+from bench.runtime import RuntimeBench
 from hsx.boot.links import Links, pace
 from hsx.link import can_framing as can
 from hsx.link.can_node import CanNode
 from hsx.store.layout import layout_of
 from hsx.store.store import CHUNK
 from powercut.medium import Medium
-from rig import Rig
 from store.bench import Faulty
 
 BLOCK = 64  # frames
@@ -49,9 +49,9 @@ class OneBus:
 def a_node(ms_per_block: int, size: int = 0x20000) -> Links:
     """The links of a node whose medium takes so long to read a block."""
     medium = SlowMedium(size)
-    rig = Rig("nowhere", medium)
-    medium.taken = lambda count: rig.clock.forward(ms_per_block * count // CHUNK)
-    return Links(OneBus(), rig.service)
+    bench = RuntimeBench("nowhere", medium)
+    medium.taken = lambda count: bench.clock.forward(ms_per_block * count // CHUNK)
+    return Links(OneBus(), bench.service)
 
 
 def most_that_wait(kept: int, block_us: int, frame_us: int) -> int:
@@ -107,16 +107,16 @@ def test_a_slow_medium_is_announced():
 
 
 def test_a_slow_cpu_is_announced(monkeypatch):
-    rig = Rig("nowhere", Medium(bytearray(0x20000)))
+    bench = RuntimeBench("nowhere", Medium(bytearray(0x20000)))
     seen = []
 
     def frame(self, ident, data, now) -> None:
         seen.append((ident, len(data)))
         if len(seen) % 5 == 0:
-            rig.clock.forward(1)
+            bench.clock.forward(1)
 
     monkeypatch.setattr(CanNode, "frame", frame)
-    made = Links(OneBus(), rig.service)
+    made = Links(OneBus(), bench.service)
     each = len(seen) // 5 * 2000 // len(seen)
     assert made.paces == [("CAN:%d:0", pace(0, each, 72, 500_000)[0], "CPU")]
     assert ready(made) == made.paces[0][1] >> 6
@@ -135,8 +135,8 @@ def test_what_is_measured_leaves_no_trace_on_the_engine():
 
 
 def test_a_medium_that_does_not_answer_sets_no_pace():
-    rig = Rig("nowhere", Faulty(bytearray(0x20000), fail_at=0, forever=True))
-    assert Links(OneBus(), rig.service).paces[0][2] != "FRAM"
+    bench = RuntimeBench("nowhere", Faulty(bytearray(0x20000), fail_at=0, forever=True))
+    assert Links(OneBus(), bench.service).paces[0][2] != "FRAM"
 
 
 @pytest.mark.parametrize("size", (0x2000, 0x8000, 0x20000))
@@ -146,8 +146,8 @@ def test_each_layout_with_banks_is_measured(size):
 
 
 def test_a_board_without_a_store_has_the_pace_of_its_cpu():
-    hosted = Hosted(store=False)
-    assert Links(OneBus(), hosted.service).paces[0][1] > 0
+    bench = AppsBench(store=False)
+    assert Links(OneBus(), bench.service).paces[0][1] > 0
 
 
 def ready(made: Links) -> int:
@@ -196,17 +196,17 @@ class Stubborn:
     ],
 )
 def test_a_link_that_cannot_be_opened_is_told_once_and_tried_again(error, code, detail):
-    hosted = Hosted(store=False)
-    made = Links(OneBus(), hosted.service)
+    bench = AppsBench(store=False)
+    made = Links(OneBus(), bench.service)
     stubborn, other = Stubborn(error), Stubborn(error)
     other.attempts = 2
     made.runners = [stubborn, other]
     made.open()
     for _ in range(2500):
-        hosted.clock.forward(10)
-        made.poll(hosted.clock())
+        bench.clock.forward(10)
+        made.poll(bench.clock())
     assert (stubborn.attempts, other.polls) == (3, 2500)
     assert stubborn.polls == 501
-    told = [event[-1] for event in hosted.service.events.since(0)]
+    told = [event[-1] for event in bench.service.events.since(0)]
     warning = {"source": "CAN", "code": code, "detail": detail}
     assert [data for data in told if data.get("source") == "CAN"] == [warning]

@@ -4,12 +4,12 @@ import hashlib
 import pytest
 
 import hsx
-from builders import EXIT, RET, SPIN, UART_WRITE, an_image, ldi, ldi32
+from bench.images import EXIT, RET, SPIN, UART_WRITE, an_image, ldi, ldi32
+from bench.runtime import RuntimeBench
 from hsx.errors import ENODEV, HsxError
 from hsx.image.build import info_section
 from hsx.image.metadata import Info
 from hsx.node import tasks as t
-from rig import Rig
 
 HELLO = an_image(*ldi32(1, 0x4000), ldi(2, 6), UART_WRITE, EXIT, rodata=b"hello\n", name="hello")
 
@@ -32,114 +32,114 @@ def card(tmp_path):
 
 @pytest.mark.requirement("P-61", "P-103")
 def test_images_are_loaded_in_order_and_started_together(card):
-    rig = Rig(card(b=HELLO, a=an_image(SPIN, name="spin")))
-    rig.boot()
-    assert [row["app_name"] for row in rig.node.ps()] == ["hello", "spin"]
-    assert [row["program"] for row in rig.node.ps()] == ["SD:b.hxe", "SD:a.hxe"]
-    assert [row["pid"] for row in rig.node.ps()] == [1, 2]
-    assert b"hello> hello\r\n" in rig.screen.text
-    assert rig.told("scan")[-1]["started"] == 2
+    bench = RuntimeBench(card(b=HELLO, a=an_image(SPIN, name="spin")))
+    bench.boot()
+    assert [row["app_name"] for row in bench.node.ps()] == ["hello", "spin"]
+    assert [row["program"] for row in bench.node.ps()] == ["SD:b.hxe", "SD:a.hxe"]
+    assert [row["pid"] for row in bench.node.ps()] == [1, 2]
+    assert b"hello> hello\r\n" in bench.screen.text
+    assert bench.told("scan")[-1]["started"] == 2
 
 
 def test_a_damaged_image_is_reported_and_the_next_one_follows(card):
     bad = bytearray(HELLO)
     bad[97] ^= 1
-    rig = Rig(card(bad=bytes(bad), good=HELLO))
-    rig.boot()
-    assert [row["app_name"] for row in rig.node.ps()] == ["hello"]
-    assert rig.told("provisioning.error")[0]["detail"] == "checksum differs"
+    bench = RuntimeBench(card(bad=bytes(bad), good=HELLO))
+    bench.boot()
+    assert [row["app_name"] for row in bench.node.ps()] == ["hello"]
+    assert bench.told("provisioning.error")[0]["detail"] == "checksum differs"
 
 
 def test_a_file_that_is_missing_is_reported_and_the_next_one_follows(card):
-    rig = Rig(card('[[image]]\nfile = "gone.hxe"\n', good=HELLO))
-    rig.boot()
-    assert rig.told("warning")[0]["code"] == "ENOENT"
-    assert len(rig.node.ps()) == 1
+    bench = RuntimeBench(card('[[image]]\nfile = "gone.hxe"\n', good=HELLO))
+    bench.boot()
+    assert bench.told("warning")[0]["code"] == "ENOENT"
+    assert len(bench.node.ps()) == 1
 
 
 def test_an_image_that_is_not_the_listed_one_is_refused(card):
     folder = card(app=HELLO)
     (folder / "app.hxe").write_bytes(an_image(SPIN))
-    rig = Rig(folder)
-    rig.boot()
-    assert rig.told("provisioning.error")[0]["detail"] == "SHA-256 differs from the manifest"
-    assert rig.state() == rig.idle
+    bench = RuntimeBench(folder)
+    bench.boot()
+    assert bench.told("provisioning.error")[0]["detail"] == "SHA-256 differs from the manifest"
+    assert bench.state() == bench.idle
 
 
 def test_a_wrong_manifest_is_reported_with_its_line(card):
-    rig = Rig(card("what is this", good=HELLO))
-    rig.boot()
-    warning = rig.told("warning")[0]
+    bench = RuntimeBench(card("what is this", good=HELLO))
+    bench.boot()
+    warning = bench.told("warning")[0]
     assert (warning["code"], warning["line"]) == ("EBADMSG", 5)
-    assert rig.state() == rig.idle
+    assert bench.state() == bench.idle
 
 
 @pytest.mark.requirement("P-2")
 def test_a_card_without_manifest_leaves_an_empty_node(tmp_path):
-    rig = Rig(tmp_path)
-    rig.boot()
-    assert rig.told("warning")[0]["code"] == "ENOENT"
-    assert rig.runtime.booted()
+    bench = RuntimeBench(tmp_path)
+    bench.boot()
+    assert bench.told("warning")[0]["code"] == "ENOENT"
+    assert bench.runtime.booted()
 
 
 def test_no_app_starts_before_the_whole_card_was_looked_at(card):
-    rig = Rig(card(a=HELLO, b=HELLO))
-    rig.runtime.start()
-    while not rig.runtime.booted():
-        assert b"hello>" not in rig.screen.text
-        rig.board.tick(None)
+    bench = RuntimeBench(card(a=HELLO, b=HELLO))
+    bench.runtime.start()
+    while not bench.runtime.booted():
+        assert b"hello>" not in bench.screen.text
+        bench.board.tick(None)
 
 
 def test_an_empty_slot_leaves_an_empty_node(tmp_path):
-    rig = Rig(tmp_path / "none")
-    rig.boot()
-    assert rig.told("warning")[0]["code"] == "ENODEV"
-    assert rig.state() == rig.idle
+    bench = RuntimeBench(tmp_path / "none")
+    bench.boot()
+    assert bench.told("warning")[0]["code"] == "ENODEV"
+    assert bench.state() == bench.idle
 
 
 @pytest.mark.requirement("P-6")
 def test_load_from_the_repl_starts_the_app(card):
-    rig = Rig(card(one=HELLO))
-    rig.boot()
-    pid = rig.runtime.load(str(card(two=HELLO) / "two.hxe"))
-    assert rig.task(pid).instance == "hello_#0"
-    assert rig.task(pid).state == t.READY
+    bench = RuntimeBench(card(one=HELLO))
+    bench.boot()
+    pid = bench.runtime.load(str(card(two=HELLO) / "two.hxe"))
+    assert bench.task(pid).instance == "hello_#0"
+    assert bench.task(pid).state == t.READY
 
 
 def test_a_load_that_nobody_goes_on_with_is_given_up(card):
     folder = card(one=an_image(*[RET] * 100))
-    rig = Rig(folder)
-    rig.boot()
-    before = rig.state()
+    bench = RuntimeBench(folder)
+    bench.boot()
+    before = bench.state()
     with open(folder / "one.hxe", "rb") as file:
-        session = rig.runtime._begin("one.hxe", 500, {})
+        session = bench.runtime._begin("one.hxe", 500, {})
         session.step(file.readinto, memoryview(bytearray(64)))
-        rig.clock.forward(3000)
-        rig.board.tick(None)
-        assert rig.state() != before
-        rig.clock.forward(1)
-        rig.board.tick(None)
-    assert rig.state() == before
+        bench.clock.forward(3000)
+        bench.board.tick(None)
+        assert bench.state() != before
+        bench.clock.forward(1)
+        bench.board.tick(None)
+    assert bench.state() == before
 
 
 def test_a_new_load_ends_one_that_was_left(card):
     folder = card(one=HELLO)
-    rig = Rig(folder)
-    rig.boot()
+    bench = RuntimeBench(folder)
+    bench.boot()
     with open(folder / "one.hxe", "rb") as file:
-        left = rig.runtime._begin("one.hxe", 500, {})
+        left = bench.runtime._begin("one.hxe", 500, {})
         left.step(file.readinto, memoryview(bytearray(64)))
-        rig.runtime.load(str(folder / "one.hxe"))
+        bench.runtime.load(str(folder / "one.hxe"))
     assert not left.open
-    assert rig.vm.pids() == (1, 2)
+    assert bench.vm.pids() == (1, 2)
 
 
 def test_an_interrupt_during_a_load_leaves_nothing(card, monkeypatch):
     folder = card(one=an_image(*[RET] * 200))
-    rig = Rig(folder)
-    rig.boot()
-    before = rig.state()
-    step = rig.runtime._advance
+    bench = RuntimeBench(folder)
+    bench.boot()
+    before = bench.state()
+    step = bench.runtime._advance
     for cut in range(20):
         left = [cut]
 
@@ -149,47 +149,47 @@ def test_an_interrupt_during_a_load_leaves_nothing(card, monkeypatch):
             left[0] -= 1
             return step(session, readinto)
 
-        monkeypatch.setattr(rig.runtime, "_advance", interrupted)
+        monkeypatch.setattr(bench.runtime, "_advance", interrupted)
         try:
-            pid = rig.runtime.load(str(folder / "one.hxe"))
+            pid = bench.runtime.load(str(folder / "one.hxe"))
         except KeyboardInterrupt:
-            assert rig.state() == before
+            assert bench.state() == before
         else:
-            rig.node.kill(pid)
+            bench.node.kill(pid)
             break
     assert cut == 15  # 14 chunks and the end
 
 
 def test_a_poll_that_fails_is_told_and_the_node_goes_on(card):
-    rig = Rig(card(one=an_image(SPIN)))
-    rig.boot()
-    poll, rig.node.poll = rig.node.poll, None
-    rig.board.tick(None)
-    assert rig.told("warning")[-1]["source"] == "poll"
-    rig.node.poll = poll
-    rig.board.tick(None)
+    bench = RuntimeBench(card(one=an_image(SPIN)))
+    bench.boot()
+    poll, bench.node.poll = bench.node.poll, None
+    bench.board.tick(None)
+    assert bench.told("warning")[-1]["source"] == "poll"
+    bench.node.poll = poll
+    bench.board.tick(None)
 
 
 def test_stop_ends_the_apps_and_the_timer(card):
-    rig = Rig(card(a=an_image(SPIN), b=an_image(SPIN)))
-    rig.boot()
-    rig.runtime.stop()
-    assert rig.state() == rig.idle
-    assert rig.board.tick is None
+    bench = RuntimeBench(card(a=an_image(SPIN), b=an_image(SPIN)))
+    bench.boot()
+    bench.runtime.stop()
+    assert bench.state() == bench.idle
+    assert bench.board.tick is None
 
 
 def test_the_front_door_speaks_to_the_running_node(card, capsys):
     folder = card(one=HELLO)
-    rig = Rig(folder)
-    rig.boot()
-    hsx.attach(rig.runtime)
+    bench = RuntimeBench(folder)
+    bench.boot()
+    hsx.attach(bench.runtime)
     assert hsx.ps()[0]["app_name"] == "hello"
     assert "hello" in capsys.readouterr().out
     facts = hsx.info(str(folder / "one.hxe"))
     assert facts["code_len"] == 20
     assert "epoch" not in facts
     pid = hsx.load(str(folder / "one.hxe"), priority=3)
-    assert rig.task(pid).priority == 3
+    assert bench.task(pid).priority == 3
     hsx.kill(pid)
     assert hsx.log(1)[0][4]["state"] == "killed"
 
@@ -217,10 +217,10 @@ def test_an_image_that_may_not_run_here_is_told_and_the_next_one_follows(card, i
     folder = card(bad=image, good=HELLO)
     manifest = folder / "hsx.toml"
     manifest.write_text(manifest.read_text().replace('"bad.hxe"', '"bad.hxe"\nversion = "1.0"'))
-    rig = Rig(folder)
-    rig.boot()
-    assert [row["app_name"] for row in rig.node.ps()] == ["hello"]
-    told = rig.told("provisioning.error")[-1]
+    bench = RuntimeBench(folder)
+    bench.boot()
+    assert [row["app_name"] for row in bench.node.ps()] == ["hello"]
+    told = bench.told("provisioning.error")[-1]
     assert (told["code"], told["where"]) == (code, "verify")
 
 

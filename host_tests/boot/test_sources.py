@@ -6,7 +6,9 @@ import contextlib
 import pytest
 
 import hsx
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
+from bench.runtime import RuntimeBench
+from bench.service import ServiceBench
 from fakes.fram import PowerCut
 from hsx.boot.frozen import Frozen
 from hsx.boot.scan import Scan
@@ -18,8 +20,6 @@ from hsx.store.bank import Image
 from hsx.store.faults import Faults
 from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
-from rig import Rig
-from service.site import Site
 
 SIZE = 0x8000
 FAULT = 0x7E000000  # no such opcode
@@ -33,9 +33,9 @@ def pump(version: str, *code: int, name: str = "pump") -> bytes:
 
 def formatted() -> Medium:
     part = Medium(bytearray(b"\xff" * SIZE))
-    rig = Rig("nowhere", part)
-    rig.boot()
-    rig.provisioning.format(CONFIRMATION)
+    bench = RuntimeBench("nowhere", part)
+    bench.boot()
+    bench.provisioning.format(CONFIRMATION)
     return part
 
 
@@ -58,34 +58,34 @@ def kept(tmp_path):
     """A function that gives a part with a confirmed set of this image, or a trial of it."""
 
     def make(image: bytes, confirmed: bool = True, part: Medium | None = None) -> Medium:
-        rig = Rig("nowhere", part or formatted(), hard=False)
-        rig.boot()
+        bench = RuntimeBench("nowhere", part or formatted(), hard=False)
+        bench.boot()
         path = tmp_path / "kept.hxe"
         path.write_bytes(image)
-        rig.runtime.persist((str(path),), True, {})
-        rig.runtime.activate()
+        bench.runtime.persist((str(path),), True, {})
+        bench.runtime.activate()
         if confirmed:
-            rig.provisioning.confirm()
-        return rig.store_part
+            bench.provisioning.confirm()
+        return bench.store_part
 
     return make
 
 
-def boot(folder, part=None, polls: int = 0, **more) -> Rig:
-    rig = Rig(folder, Medium(part.memory) if part else None, **more)
-    rig.boot()
+def boot(folder, part=None, polls: int = 0, **more) -> RuntimeBench:
+    bench = RuntimeBench(folder, Medium(part.memory) if part else None, **more)
+    bench.boot()
     for _ in range(polls):
-        rig.board.tick(None)
-    hsx.attach(rig.runtime)
-    return rig
+        bench.board.tick(None)
+    hsx.attach(bench.runtime)
+    return bench
 
 
-def runs(rig: Rig) -> list[str]:
-    return [row["program"] for row in rig.node.ps()]
+def runs(bench: RuntimeBench) -> list[str]:
+    return [row["program"] for row in bench.node.ps()]
 
 
-def tried(rig: Rig) -> list[tuple]:
-    return [(source, result) for source, result, *_ in rig.service.report[1:]]
+def tried(bench: RuntimeBench) -> list[tuple]:
+    return [(source, result) for source, result, *_ in bench.service.report[1:]]
 
 
 # ---- order and rules --------------------------------------------------------------------------
@@ -93,23 +93,23 @@ def tried(rig: Rig) -> list[tuple]:
 
 @pytest.mark.requirement("P-62")
 def test_the_first_source_that_has_something_wins(card, kept):
-    rig = boot(card(pump("2")), kept(pump("1")))
-    assert runs(rig) == ["FRAM:A/pump"]
-    assert tried(rig) == [("bank", "runs"), ("sd", "not needed")]
+    bench = boot(card(pump("2")), kept(pump("1")))
+    assert runs(bench) == ["FRAM:A/pump"]
+    assert tried(bench) == [("bank", "runs"), ("sd", "not needed")]
 
 
 @pytest.mark.requirement("P-62", "P-63")
 def test_the_order_is_the_configurations(card, kept):
-    rig = boot(card(pump("2")), kept(pump("1")), order="sd bank")
-    assert runs(rig) == ["SD:pump.hxe"]
+    bench = boot(card(pump("2")), kept(pump("1")), order="sd bank")
+    assert runs(bench) == ["SD:pump.hxe"]
 
 
 @pytest.mark.requirement("P-63")
 @pytest.mark.parametrize("source", ["bank", "sd"])
 def test_a_source_that_is_to_be_ignored_is(card, kept, source):
-    rig = boot(card(pump("2")), kept(pump("1")), **{source: "ignore"})
-    assert (source, "ignored") in tried(rig)
-    assert runs(rig) == (["SD:pump.hxe"] if source == "bank" else ["FRAM:A/pump"])
+    bench = boot(card(pump("2")), kept(pump("1")), **{source: "ignore"})
+    assert (source, "ignored") in tried(bench)
+    assert runs(bench) == (["SD:pump.hxe"] if source == "bank" else ["FRAM:A/pump"])
 
 
 @pytest.mark.requirement("P-62", "P-63")
@@ -118,57 +118,57 @@ def test_a_source_that_is_to_be_ignored_is(card, kept, source):
     [("1.10", "FRAM:B/pump"), ("1.9", "FRAM:A/pump"), ("1.2", "FRAM:A/pump")],
 )
 def test_a_card_updates_the_set_only_if_it_is_newer(card, kept, version, expected):
-    rig = boot(card(pump(version)), kept(pump("1.9")), sd="update")
-    assert runs(rig) == [expected]
-    assert rig.provisioning.status()["state"] == ("trial" if expected[5] == "B" else "confirmed")
+    bench = boot(card(pump(version)), kept(pump("1.9")), sd="update")
+    assert runs(bench) == [expected]
+    assert bench.provisioning.status()["state"] == ("trial" if expected[5] == "B" else "confirmed")
 
 
 def test_a_set_that_was_reverted_is_not_tried_again(card, kept):
     folder = card(pump("2", FAULT))
-    rig = boot(folder, kept(pump("1")), polls=30, sd="update")
-    assert runs(rig) == ["FRAM:A/pump"]
-    again = boot(folder, rig.store_part, polls=30, sd="update")
+    bench = boot(folder, kept(pump("1")), polls=30, sd="update")
+    assert runs(bench) == ["FRAM:A/pump"]
+    again = boot(folder, bench.store_part, polls=30, sd="update")
     assert runs(again) == ["FRAM:A/pump"]
     assert again.service.report[-1][:4] == ("sd", "refused", "EPERM", "it was reverted before")
 
 
 def test_what_can_not_be_kept_may_still_run_from_the_card(card):
     manifest = MANIFEST + 'mailboxes = ["app:pump"]\n'
-    rig = boot(card(pump("2"), manifest), formatted(), sd="update")
-    assert runs(rig) == ["SD:pump.hxe"]
+    bench = boot(card(pump("2"), manifest), formatted(), sd="update")
+    assert runs(bench) == ["SD:pump.hxe"]
 
 
 @pytest.mark.requirement("P-62")
 def test_images_in_the_firmware_run_if_nothing_comes_before_them():
-    rig = Rig("nowhere")
+    bench = RuntimeBench("nowhere")
     frozen = Frozen((("pump.hxe", pump("1")),))
-    rig.sources.scans["frozen"] = Scan(frozen, rig.service, memoryview(bytearray(64)))
-    rig.boot()
-    assert runs(rig) == ["frozen:pump.hxe"]
-    assert rig.told("boot")[-1]["source"] == "frozen"
+    bench.sources.scans["frozen"] = Scan(frozen, bench.service, memoryview(bytearray(64)))
+    bench.boot()
+    assert runs(bench) == ["frozen:pump.hxe"]
+    assert bench.told("boot")[-1]["source"] == "frozen"
 
 
 @pytest.mark.requirement("P-64")
 def test_one_bad_source_does_not_block_the_others(card, kept):
     part = kept(pump("1"))
     part.memory[part.memory.rindex(pump("1")) + 70] ^= 1
-    rig = boot(card(pump("2")), part)
-    assert runs(rig) == ["SD:pump.hxe"]
-    assert tried(rig) == [("bank", "failed"), ("sd", "runs")]
+    bench = boot(card(pump("2")), part)
+    assert runs(bench) == ["SD:pump.hxe"]
+    assert tried(bench) == [("bank", "failed"), ("sd", "runs")]
 
 
 def test_with_minimal_nothing_comes_after_a_source_that_failed(card, kept):
     part = kept(pump("1"))
     part.memory[part.memory.rindex(pump("1")) + 70] ^= 1
-    rig = boot(card(pump("2")), part, on_failure="minimal")
-    assert runs(rig) == []
-    assert rig.runtime.booted()
+    bench = boot(card(pump("2")), part, on_failure="minimal")
+    assert runs(bench) == []
+    assert bench.runtime.booted()
 
 
 @pytest.mark.requirement("P-64")
 def test_a_source_that_takes_too_long_is_given_up(card):
-    rig = Rig(card(pump("1", *[SPIN] * 500)), limit_ms=5)
-    scan = rig.sources.scans["sd"]
+    bench = RuntimeBench(card(pump("1", *[SPIN] * 500)), limit_ms=5)
+    scan = bench.sources.scans["sd"]
     original = scan._card.open
 
     def slow(name):
@@ -179,16 +179,16 @@ def test_a_source_that_takes_too_long_is_given_up(card):
             close = file.close
 
             def readinto(self, buf):
-                rig.clock.forward(1)
+                bench.clock.forward(1)
                 return read(buf)
 
         return Slow(), size
 
     scan._card.open = slow
-    rig.boot()
-    assert runs(rig) == []
-    assert not rig.node.vm.pids()
-    assert rig.service.report[-1][:3] == ("sd", "failed", "ETIMEDOUT")
+    bench.boot()
+    assert runs(bench) == []
+    assert not bench.node.vm.pids()
+    assert bench.service.report[-1][:3] == ("sd", "failed", "ETIMEDOUT")
 
 
 @pytest.mark.parametrize(("depend", "started"), [(False, ["late"]), (True, [])])
@@ -197,8 +197,8 @@ def test_a_level_waits_for_the_levels_before_it_if_it_is_told_to(card, depend, s
         'schema = 1\n[[image]]\nfile = "gone.hxe"\npriority = 1\n'
         '[[image]]\nfile = "pump.hxe"\npriority = 2\n'
     )
-    rig = boot(card(pump("1", name="late"), manifest), depend=depend)
-    assert [row["app_name"] for row in rig.node.ps()] == started
+    bench = boot(card(pump("1", name="late"), manifest), depend=depend)
+    assert [row["app_name"] for row in bench.node.ps()] == started
 
 
 @pytest.mark.parametrize(
@@ -231,39 +231,39 @@ def test_newer_is_by_numbers_and_nothing_may_be_older(new, old, expected):
 @pytest.mark.requirement("P-64")
 def test_a_confirmed_set_that_faults_restarts_then_gives_way_to_the_one_before(kept):
     part = kept(pump("2", FAULT), True, kept(pump("1")))
-    rig = boot("nowhere", part, polls=100, restarts=2)
-    assert runs(rig) == ["FRAM:A/pump"]
-    assert rig.board.word == 2
-    facts = rig.provisioning.boot_faults()
+    bench = boot("nowhere", part, polls=100, restarts=2)
+    assert runs(bench) == ["FRAM:A/pump"]
+    assert bench.board.word == 2
+    facts = bench.provisioning.boot_faults()
     assert (facts["task"], facts["last"], facts["name"]) == (3, "task", "pump illegal_opcode")
-    assert rig.told("provisioning.rollback")[-1]["reason"] == "task faulted"
+    assert bench.told("provisioning.rollback")[-1]["reason"] == "task faulted"
 
 
 @pytest.mark.requirement("P-64")
 def test_without_a_set_before_what_ends_it_is_a_node_that_runs_nothing(kept):
     part = kept(pump("2", FAULT))
     before = part.memory[:0x100]
-    rig = boot("nowhere", part, polls=100, restarts=1)
-    assert runs(rig) == []
-    assert rig.provisioning.status()["state"] == "confirmed"
-    assert rig.store_part.memory[:0x100] == before  # no superblock write
+    bench = boot("nowhere", part, polls=100, restarts=1)
+    assert runs(bench) == []
+    assert bench.provisioning.status()["state"] == "confirmed"
+    assert bench.store_part.memory[:0x100] == before  # no superblock write
 
 
 def test_a_quiet_time_gives_the_restarts_back(kept):
-    rig = boot("nowhere", kept(pump("1")), cause="watchdog", word=1)
-    assert rig.board.word == 2
-    rig.clock.forward(60000)
-    rig.board.tick(None)
-    assert rig.board.word == 0
+    bench = boot("nowhere", kept(pump("1")), cause="watchdog", word=1)
+    assert bench.board.word == 2
+    bench.clock.forward(60000)
+    bench.board.tick(None)
+    assert bench.board.word == 0
 
 
 @pytest.mark.requirement("P-51", "P-64")
 def test_a_trial_after_which_the_watchdog_bites_is_reverted(kept):
     part = kept(pump("2"), False, kept(pump("1")))
-    rig = boot("nowhere", part, cause="watchdog")
-    assert runs(rig) == ["FRAM:A/pump"]
-    assert rig.provisioning.boot_faults()["watchdog"] == 1
-    assert rig.told("provisioning.rollback")[-1]["reason"] == "watchdog"
+    bench = boot("nowhere", part, cause="watchdog")
+    assert runs(bench) == ["FRAM:A/pump"]
+    assert bench.provisioning.boot_faults()["watchdog"] == 1
+    assert bench.told("provisioning.rollback")[-1]["reason"] == "watchdog"
 
 
 @pytest.mark.parametrize(("word", "expected"), [(0, "FRAM:B/pump"), (3, "FRAM:A/pump")])
@@ -273,17 +273,17 @@ def test_a_confirmed_set_survives_as_many_watchdog_resets_as_it_may_restart(kept
 
 
 def test_an_error_that_nobody_expected_leaves_a_node(kept, monkeypatch):
-    rig = Rig("nowhere", kept(pump("2"), False, kept(pump("1"))))
-    steps = rig.provisioning.boot
+    bench = RuntimeBench("nowhere", kept(pump("2"), False, kept(pump("1"))))
+    steps = bench.provisioning.boot
 
     def broken(hard):
         yield from steps(hard)
         raise ValueError("odd")
 
-    monkeypatch.setattr(rig.provisioning, "boot", broken)
-    rig.boot()
-    assert runs(rig) == ["FRAM:A/pump"]
-    assert rig.provisioning.boot_faults()["exception"] == 1
+    monkeypatch.setattr(bench.provisioning, "boot", broken)
+    bench.boot()
+    assert runs(bench) == ["FRAM:A/pump"]
+    assert bench.provisioning.boot_faults()["exception"] == 1
 
 
 def test_every_cut_of_a_note_leaves_the_old_record_or_the_new_one():
@@ -310,20 +310,20 @@ def test_every_cut_of_a_note_leaves_the_old_record_or_the_new_one():
 def test_in_safe_mode_nothing_starts_and_no_attempt_is_counted(card, kept, how):
     part = kept(pump("2"), False)
     more = {"word": 0x100} if how == "host" else {"safe": how}
-    rig = boot(card(pump("3")), part, polls=5, **more)
-    rig.clock.forward(1000)
-    rig.board.tick(None)
-    assert runs(rig) == []
-    assert ("safe mode", how) in tried(rig)
-    assert rig.provisioning.status()["attempts"] == 0
+    bench = boot(card(pump("3")), part, polls=5, **more)
+    bench.clock.forward(1000)
+    bench.board.tick(None)
+    assert runs(bench) == []
+    assert ("safe mode", how) in tried(bench)
+    assert bench.provisioning.status()["attempts"] == 0
 
 
 def test_the_repl_asks_for_the_safe_mode_at_the_next_start(kept):
-    rig = boot("nowhere", kept(pump("1")))
+    bench = boot("nowhere", kept(pump("1")))
     hsx.safe_mode()
-    assert rig.board.resets == 1
-    assert runs(boot("nowhere", rig.store_part, word=rig.board.word)) == []
-    assert runs(boot("nowhere", rig.store_part, word=0)) == ["FRAM:A/pump"]
+    assert bench.board.resets == 1
+    assert runs(boot("nowhere", bench.store_part, word=bench.board.word)) == []
+    assert runs(boot("nowhere", bench.store_part, word=0)) == ["FRAM:A/pump"]
 
 
 def test_the_report_can_be_read_at_the_repl(card, kept, capsys):
@@ -336,9 +336,9 @@ def test_the_report_can_be_read_at_the_repl(card, kept, capsys):
 
 
 def test_a_signed_command_resets_a_node_into_the_safe_mode():
-    site = Site()
-    site.commands.perform(site.command(c.RESET, b"\x01"))
-    assert site.board.resets == 0  # the reply goes out first
-    site.clock.forward(300)
-    site.board.tick(None)
-    assert (site.board.resets, site.board.word) == (1, 0x100)
+    bench = ServiceBench()
+    bench.commands.perform(bench.command(c.RESET, b"\x01"))
+    assert bench.board.resets == 0  # the reply goes out first
+    bench.clock.forward(300)
+    bench.board.tick(None)
+    assert (bench.board.resets, bench.board.word) == (1, 0x100)

@@ -4,7 +4,8 @@
 import pytest
 
 import hsx
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
+from bench.runtime import RuntimeBench
 from fakes.fram import PowerCut
 from hsx.errors import EBADMSG, EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOTSUP, EPERM, HsxError
 from hsx.image.build import info_section, value_section
@@ -13,7 +14,6 @@ from hsx.service.provisioning import CONFIRM_MS
 from hsx.store.layout import layout_of
 from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
-from rig import Rig
 
 SIZE = 0x8000
 LEVEL = (value_section([Value(1, 1, 2, 0, 0, "level", "m", 0, 0, 0, 7, "tank")]),)
@@ -25,18 +25,18 @@ def an_app(name: str, version: int, *code: int, **more) -> bytes:
     return an_image(*(code or (SPIN,)), name=name, rodata=b"version %d" % version, **more)
 
 
-def versions(rig: Rig) -> dict[str, str]:
+def versions(bench: RuntimeBench) -> dict[str, str]:
     """What runs: app name -> its version."""
     found = {}
-    for task in rig.node.tasks.order:
+    for task in bench.node.tasks.order:
         text = memoryview(bytearray(9))
-        rig.vm.read(task.pid, 0x4000, text)
+        bench.vm.read(task.pid, 0x4000, text)
         found[task.instance] = bytes(text)[8:].decode()
     return found
 
 
-def sources(rig: Rig) -> list[str]:
-    return [row["program"] for row in rig.node.ps()]
+def sources(bench: RuntimeBench) -> list[str]:
+    return [row["program"] for row in bench.node.ps()]
 
 
 @pytest.fixture
@@ -53,44 +53,44 @@ def put(tmp_path):
 
 def formatted() -> Medium:
     part = Medium(bytearray(b"\xff" * SIZE))
-    rig = Rig("nowhere", part)
-    rig.boot()
-    rig.provisioning.format(CONFIRMATION)
+    bench = RuntimeBench("nowhere", part)
+    bench.boot()
+    bench.provisioning.format(CONFIRMATION)
     return part
 
 
-def booted(part: Medium, hard: bool = True) -> Rig:
+def booted(part: Medium, hard: bool = True) -> RuntimeBench:
     """The node after a reset, on the same cells."""
-    rig = Rig("nowhere", Medium(part.memory), hard)
-    rig.boot()
-    hsx.attach(rig.runtime)
-    return rig
+    bench = RuntimeBench("nowhere", Medium(part.memory), hard)
+    bench.boot()
+    hsx.attach(bench.runtime)
+    return bench
 
 
-def push(rig: Rig, *paths: str, **options) -> None:
-    rig.runtime.persist(paths, options.pop("only", False), options)
-    rig.runtime.activate()
+def push(bench: RuntimeBench, *paths: str, **options) -> None:
+    bench.runtime.persist(paths, options.pop("only", False), options)
+    bench.runtime.activate()
 
 
 @pytest.fixture
 def running(put):
     """A node with a confirmed set of two apps, one and two."""
-    rig = booted(formatted())
-    push(rig, put("one", an_app("one", 1)), put("two", an_app("two", 1)))
-    rig.provisioning.confirm()
-    return rig
+    bench = booted(formatted())
+    push(bench, put("one", an_app("one", 1)), put("two", an_app("two", 1)))
+    bench.provisioning.confirm()
+    return bench
 
 
 @pytest.mark.requirement("P-11", "P-49")
 def test_a_staged_set_runs_when_it_is_activated_and_after_each_reset(put):
     part = formatted()
-    rig = booted(part)
-    rig.runtime.persist((put("one", an_app("one", 1)),), False, {})
-    assert versions(rig) == {}
-    assert rig.runtime.activate()
-    assert versions(rig) == {"one": "1"}
-    assert sources(rig) == ["FRAM:A/one"]
-    again = booted(rig.store_part, hard=False)
+    bench = booted(part)
+    bench.runtime.persist((put("one", an_app("one", 1)),), False, {})
+    assert versions(bench) == {}
+    assert bench.runtime.activate()
+    assert versions(bench) == {"one": "1"}
+    assert sources(bench) == ["FRAM:A/one"]
+    again = booted(bench.store_part, hard=False)
     assert versions(again) == {"one": "1"}
 
 
@@ -305,34 +305,34 @@ def test_an_interrupted_staging_goes_on_where_it_was(running, put, monkeypatch):
 
 
 def test_a_task_from_elsewhere_gives_way_to_that_of_the_set(put):
-    rig = booted(formatted())
+    bench = booted(formatted())
     path = put("one", an_app("one", 1, multiple=False))
-    rig.runtime.load(path)
-    push(rig, path)
-    assert sources(rig) == ["FRAM:A/one"]
+    bench.runtime.load(path)
+    push(bench, path)
+    assert sources(bench) == ["FRAM:A/one"]
 
 
 def test_without_a_store_the_node_says_so_and_runs(put):
-    rig = Rig("nowhere")
-    rig.boot()
+    bench = RuntimeBench("nowhere")
+    bench.boot()
     with pytest.raises(HsxError) as refused:
-        rig.runtime.persist((put("one", an_app("one", 1)),), False, {})
+        bench.runtime.persist((put("one", an_app("one", 1)),), False, {})
     assert refused.value.errno == ENODEV
-    assert rig.runtime.load(put("two", an_app("two", 1))) == 1
+    assert bench.runtime.load(put("two", an_app("two", 1))) == 1
 
 
 def test_a_part_that_was_never_formatted_is_left_alone(put):
     part = Medium(bytearray(b"\xff" * SIZE))
-    rig = Rig("nowhere", part)
-    rig.boot()
-    assert rig.told("warning")[0]["detail"] == "there is no store: format it"
+    bench = RuntimeBench("nowhere", part)
+    bench.boot()
+    assert bench.told("warning")[0]["detail"] == "there is no store: format it"
     assert part.log == []
-    hsx.attach(rig.runtime)
+    hsx.attach(bench.runtime)
     with pytest.raises(HsxError) as refused:
         hsx.format()
     assert refused.value.errno == EPERM
     hsx.format(CONFIRMATION)
-    assert rig.provisioning.status()["active"] == "none"
+    assert bench.provisioning.status()["active"] == "none"
 
 
 class Failing(Medium):
@@ -349,10 +349,10 @@ class Failing(Medium):
 def test_a_part_that_does_not_answer_leaves_a_node_without_a_store(running):
     part = Failing(running.store_part.memory)
     part.dead = True
-    rig = Rig("nowhere", part)
-    rig.boot()
-    assert versions(rig) == {}
-    assert rig.told("warning")[0]["code"] == "EIO"
+    bench = RuntimeBench("nowhere", part)
+    bench.boot()
+    assert versions(bench) == {}
+    assert bench.told("warning")[0]["code"] == "EIO"
     assert part.log == []
     assert versions(booted(running.store_part)) == {"one": "1", "two": "1"}
 
@@ -360,27 +360,27 @@ def test_a_part_that_does_not_answer_leaves_a_node_without_a_store(running):
 def test_a_part_that_fails_while_a_set_is_read_is_not_damage(running):
     """R9: nothing is written, and the next boot finds the set."""
     part = Failing(running.store_part.memory)
-    rig = Rig("nowhere", part)
-    rig.runtime.start()
-    rig.store.commit.choose(False) if rig.store.open() else None
+    bench = RuntimeBench("nowhere", part)
+    bench.runtime.start()
+    bench.store.commit.choose(False) if bench.store.open() else None
     part.dead = True
-    while not rig.runtime.booted():
-        rig.board.tick(None)
-    assert versions(rig) == {}
+    while not bench.runtime.booted():
+        bench.board.tick(None)
+    assert versions(bench) == {}
     assert part.log == []
     assert versions(booted(running.store_part)) == {"one": "1", "two": "1"}
 
 
 @pytest.mark.requirement("P-61")
 def test_with_no_set_left_the_card_is_scanned(put, tmp_path):
-    rig = Rig(tmp_path, formatted())
-    rig.boot()
+    bench = RuntimeBench(tmp_path, formatted())
+    bench.boot()
     (tmp_path / "card.hxe").write_bytes(an_app("card", 1))
     (tmp_path / "hsx.toml").write_text('schema = 1\n[[image]]\nfile = "card.hxe"\n')
-    push(rig, put("one", an_app("one", 1, FAULT)))
+    push(bench, put("one", an_app("one", 1, FAULT)))
     for _ in range(40):
-        rig.board.tick(None)
-    assert sources(rig) == ["SD:card.hxe"]
+        bench.board.tick(None)
+    assert sources(bench) == ["SD:card.hxe"]
 
 
 @pytest.mark.requirement("P-50")
@@ -391,9 +391,9 @@ def test_every_cut_of_an_update_leaves_the_old_set_or_the_new_one(running, put):
     start = bytes(running.store_part.memory)
     old, new = {"one": "1", "two": "1"}, {"one": "1", "two": "2", "three": "1"}
 
-    def update(rig: Rig) -> None:
-        push(rig, *files)
-        rig.provisioning.confirm()
+    def update(bench: RuntimeBench) -> None:
+        push(bench, *files)
+        bench.provisioning.confirm()
 
     whole = booted(Medium(bytearray(start)), hard=False)
     update(whole)
@@ -404,10 +404,10 @@ def test_every_cut_of_an_update_leaves_the_old_set_or_the_new_one(running, put):
     seen = []
     for cut in sorted(set(cuts)):
         memory = bytearray(start)
-        rig = Rig("nowhere", Medium(memory, cut, "garbage"), hard=False)
+        bench = RuntimeBench("nowhere", Medium(memory, cut, "garbage"), hard=False)
         try:
-            rig.boot()
-            update(rig)
+            bench.boot()
+            update(bench)
             raise AssertionError("the cut did not come")
         except PowerCut:
             pass
@@ -436,23 +436,23 @@ def test_the_front_door_tells_what_the_store_holds(running, put, capsys):
 def test_a_store_of_every_layout_with_banks_takes_a_set(put):
     for log2 in (15, 17, 19):
         part = Medium(bytearray(b"\xff" * (1 << log2)))
-        rig = Rig("nowhere", part)
-        rig.boot()
-        rig.provisioning.format(CONFIRMATION)
-        push(rig, put("one", an_app("one", 1)))
-        assert versions(rig) == {"one": "1"}
+        bench = RuntimeBench("nowhere", part)
+        bench.boot()
+        bench.provisioning.format(CONFIRMATION)
+        push(bench, put("one", an_app("one", 1)))
+        assert versions(bench) == {"one": "1"}
         assert layout_of(1 << log2).bank_size
 
 
 @pytest.mark.requirement("P-61", "P-85", "P-101")
 def test_values_are_shown_set_and_kept(put, capsys):
-    rig = booted(formatted())
-    push(rig, put("one", an_app("one", 1, sections=LEVEL)))
-    rig.provisioning.confirm()
+    bench = booted(formatted())
+    push(bench, put("one", an_app("one", 1, sections=LEVEL)))
+    bench.provisioning.confirm()
     hsx.set(1, 0x101, 2.5)
     assert hsx.values()[0]["value"] == 2.5
     assert "level" in capsys.readouterr().out
-    again = booted(rig.store_part)
+    again = booted(bench.store_part)
     assert hsx.values(1)[0]["value"] == 2.5
     assert again.told("value_registered")[0]["restored"] == 1
 
@@ -468,42 +468,42 @@ def test_an_update_keeps_values_by_their_keys(put):
     def values() -> dict[str, float]:
         return {row["name"]: row["value"] for row in hsx.values()}
 
-    rig = booted(formatted())
-    push(rig, with_values(1, 7, 8))
+    bench = booted(formatted())
+    push(bench, with_values(1, 7, 8))
     hsx.set(1, 0x107, 2.5)
     hsx.set(1, 0x108, 4.0)
-    rig.provisioning.confirm()
-    push(rig, with_values(2, 7, 9))
+    bench.provisioning.confirm()
+    push(bench, with_values(2, 7, 9))
     assert values() == {"v7": 2.5, "v9": 0.0}
-    assert [row["pid"] for row in rig.node.ps()] == [1]
-    rig.provisioning.confirm()
-    push(rig, with_values(3, 7, 8, 9))
+    assert [row["pid"] for row in bench.node.ps()] == [1]
+    bench.provisioning.confirm()
+    push(bench, with_values(3, 7, 8, 9))
     assert values() == {"v7": 2.5, "v8": 4.0, "v9": 0.0}
 
 
 @pytest.mark.requirement("P-76", "P-79")
 def test_what_becomes_of_a_set_is_told(put):
-    rig = booted(formatted())
-    push(rig, put("one", an_app("one", 1)))
-    generations = [rig.store.superblocks.state.generation]
-    rig.provisioning.confirm()
-    generations.append(rig.store.superblocks.state.generation)
-    assert rig.told("provisioning.complete")[0]["ready"] is True
-    told = rig.told("provisioning.persisted")
+    bench = booted(formatted())
+    push(bench, put("one", an_app("one", 1)))
+    generations = [bench.store.superblocks.state.generation]
+    bench.provisioning.confirm()
+    generations.append(bench.store.superblocks.state.generation)
+    assert bench.told("provisioning.complete")[0]["ready"] is True
+    told = bench.told("provisioning.persisted")
     assert [(data["slot"], data["state"]) for data in told] == [("A", "trial"), ("A", "confirmed")]
     assert [data["generation"] for data in told] == generations
 
 
 @pytest.mark.requirement("P-51", "P-101")
 def test_a_revert_gives_a_value_back_as_it_was_before_the_trial(put):
-    rig = booted(formatted())
-    push(rig, put("one", an_app("one", 1, sections=LEVEL)))
-    rig.provisioning.confirm()
+    bench = booted(formatted())
+    push(bench, put("one", an_app("one", 1, sections=LEVEL)))
+    bench.provisioning.confirm()
     hsx.set(1, 0x101, 1.0)
-    push(rig, put("one", an_app("one", 2, sections=LEVEL)))
+    push(bench, put("one", an_app("one", 2, sections=LEVEL)))
     hsx.set(1, 0x101, 9.0)
     assert hsx.values()[0]["value"] == 9.0
-    assert rig.runtime.rollback()
+    assert bench.runtime.rollback()
     assert hsx.values()[0]["value"] == 1.0
-    booted(rig.store_part)
+    booted(bench.store_part)
     assert hsx.values()[0]["value"] == 1.0

@@ -5,7 +5,9 @@ import hashlib
 
 import pytest
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
+from bench.runtime import RuntimeBench
+from bench.service import admin, an_app, public, stranger, user, vouched
 from hsx.errors import EBADMSG, ENOTSUP, HsxError
 from hsx.image.build import manifest_section, seal, value_section
 from hsx.image.metadata import Value
@@ -14,8 +16,6 @@ from hsx.service.policy import ADMIN, REQUIRE, USER
 from hsx.store.store import CONFIRMATION
 from node.calls import behind, calling, results
 from powercut.medium import Medium
-from rig import Rig
-from service.site import admin, an_app, public, stranger, user, vouched
 
 KEY = 7
 LEVEL = value_section([Value(1, 1, 2, 0, 0x3C00, "level", "m", 0, 0, 0, KEY, "tank")])
@@ -46,18 +46,18 @@ def card(tmp_path):
     return put
 
 
-def with_store(folder) -> Rig:
+def with_store(folder) -> RuntimeBench:
     """A node with an empty store and a card."""
-    rig = Rig(folder, Medium(bytearray(b"\xff" * 0x8000)))
-    rig.boot()
-    rig.provisioning.format(CONFIRMATION)
-    for task in list(rig.node.tasks.order):
-        rig.node.kill(task.pid)
-    return rig
+    bench = RuntimeBench(folder, Medium(bytearray(b"\xff" * 0x8000)))
+    bench.boot()
+    bench.provisioning.format(CONFIRMATION)
+    for task in list(bench.node.tasks.order):
+        bench.node.kill(task.pid)
+    return bench
 
 
-def scan(rig: Rig) -> None:
-    for _ in rig.runtime._scan.run():
+def scan(bench: RuntimeBench) -> None:
+    for _ in bench.runtime._scan.run():
         pass
 
 
@@ -66,9 +66,9 @@ def scan(rig: Rig) -> None:
 
 @pytest.mark.requirement("P-70", "P-71")
 def test_a_card_gives_an_image_its_pid(card):
-    rig = Rig(card("pid = 5", an_app("one", 1)))
-    rig.boot()
-    assert rig.vm.pids() == (5,)
+    bench = RuntimeBench(card("pid = 5", an_app("one", 1)))
+    bench.boot()
+    assert bench.vm.pids() == (5,)
 
 
 @pytest.mark.requirement("P-71")
@@ -79,11 +79,11 @@ def test_a_pid_that_two_want_goes_to_the_first(tmp_path, fixed):
         (tmp_path / f"{name}.hxe").write_bytes(an_app(name, 1))
         text += f'[[image]]\nfile = "{name}.hxe"\npid = 3\npid_fixed = {str(fixed).lower()}\n'
     (tmp_path / "hsx.toml").write_text(text)
-    rig = Rig(tmp_path)
-    rig.boot()
-    rows = {row["app_name"]: row["pid"] for row in rig.node.ps()}
+    bench = RuntimeBench(tmp_path)
+    bench.boot()
+    rows = {row["app_name"]: row["pid"] for row in bench.node.ps()}
     assert rows == ({"one": 3} if fixed else {"one": 3, "two": 1})
-    assert [error["code"] for error in rig.told("provisioning.error")] == ["EBUSY"] * fixed
+    assert [error["code"] for error in bench.told("provisioning.error")] == ["EBUSY"] * fixed
 
 
 # ---- values, keys, mailboxes ------------------------------------------------------------------
@@ -93,10 +93,10 @@ def test_a_pid_that_two_want_goes_to_the_first(tmp_path, fixed):
 def test_an_image_and_a_card_say_what_values_begin_with_and_the_card_goes_first(card):
     image = wishing({"values": [{"oid": OID, "value": 2.0}], "mailboxes": ["app:own"]})
     for text, bits in (("", 0x4000), (f"values = [{{oid = {OID}, value = 0.5}}]", 0x3800)):
-        rig = Rig(card(text, image))
-        rig.boot()
-        assert rig.node.get_value(1, OID) == bits
-        assert rig.node.mailboxes.count(1) >= 1
+        bench = RuntimeBench(card(text, image))
+        bench.boot()
+        assert bench.node.get_value(1, OID) == bits
+        assert bench.node.mailboxes.count(1) >= 1
 
 
 @pytest.mark.requirement("P-69", "P-72")
@@ -106,23 +106,23 @@ def test_a_saved_value_that_is_required_refuses_the_load_while_it_is_missing(car
     item = {"key": KEY, "required": True}
     image = an_image(SPIN, name="one", sections=(LEVEL,))
     folder = card(wish, image) if where == "card" else card("", wishing({"fram_keys": [item]}))
-    rig = with_store(folder)
-    before = rig.state()
-    scan(rig)
-    error = rig.told("provisioning.error")[-1]
+    bench = with_store(folder)
+    before = bench.state()
+    scan(bench)
+    error = bench.told("provisioning.error")[-1]
     assert (error["code"], error["detail"]) == ("ENOENT", f"key {KEY} is required, not saved")
-    assert rig.state() == before
-    rig.store.values.change(KEY, 0x4400, rig.clock(), 0)
-    scan(rig)
-    assert rig.node.get_value(1, OID) == 0x4400
+    assert bench.state() == before
+    bench.store.values.change(KEY, 0x4400, bench.clock(), 0)
+    scan(bench)
+    assert bench.node.get_value(1, OID) == 0x4400
 
 
 @pytest.mark.requirement("P-72")
 def test_a_saved_value_that_is_missing_gives_the_default_and_a_warning(card):
-    rig = with_store(card(f"fram_keys = [{{key = {KEY}}}]", wishing({})))
-    scan(rig)
-    assert rig.node.get_value(1, OID) == 0x3C00
-    assert "default value" in rig.told("warning")[-1]["detail"]
+    bench = with_store(card(f"fram_keys = [{{key = {KEY}}}]", wishing({})))
+    scan(bench)
+    assert bench.node.get_value(1, OID) == 0x3C00
+    assert "default value" in bench.told("warning")[-1]["detail"]
 
 
 @pytest.mark.requirement("P-54", "P-70")
@@ -132,14 +132,14 @@ def test_a_saved_value_that_is_missing_gives_the_default_and_a_warning(card):
 )
 def test_a_key_is_restored_and_saved_as_its_mode_says(card, mode, begins, kept):
     item = {"key": KEY, "mode": mode}
-    rig = with_store(card("", wishing({"fram_keys": [item]})))
-    rig.store.values.change(KEY, 0x4400, rig.clock(), 0)
-    rig.store.poll(rig.clock())
-    scan(rig)
-    assert rig.node.get_value(1, OID) == begins
-    rig.node.set_value(1, OID, 0x4000)
-    rig.store.values.flush()
-    assert rig.store.values.saved(KEY) == kept
+    bench = with_store(card("", wishing({"fram_keys": [item]})))
+    bench.store.values.change(KEY, 0x4400, bench.clock(), 0)
+    bench.store.poll(bench.clock())
+    scan(bench)
+    assert bench.node.get_value(1, OID) == begins
+    bench.node.set_value(1, OID, 0x4000)
+    bench.store.values.flush()
+    assert bench.store.values.saved(KEY) == kept
 
 
 @pytest.mark.parametrize(
@@ -161,39 +161,39 @@ def test_a_key_is_restored_and_saved_as_its_mode_says(card, mode, begins, kept):
     ],
 )
 def test_wishes_that_cannot_be_refuse_the_image_and_leave_nothing(card, wishes, errno):
-    rig = Rig(card("", an_app("other", 1)))
-    rig.boot()
-    before = rig.state()
+    bench = RuntimeBench(card("", an_app("other", 1)))
+    bench.boot()
+    before = bench.state()
     with pytest.raises(HsxError) as caught:
-        rig.load(wishing(wishes))
+        bench.load(wishing(wishes))
     assert caught.value.errno == errno
-    assert rig.state() == before
+    assert bench.state() == before
 
 
 def test_a_manifest_section_that_the_header_does_not_announce_is_refused(card):
     image = an_image(SPIN, sections=(manifest_section({}),))
     with pytest.raises(HsxError) as caught:
-        Rig(card("", image)).load(image)
+        RuntimeBench(card("", image)).load(image)
     assert caught.value.errno == EBADMSG
 
 
 # ---- who may list images ----------------------------------------------------------------------
 
 
-def watching(folder, key=admin, role=ADMIN) -> Rig:
+def watching(folder, key=admin, role=ADMIN) -> RuntimeBench:
     """A node that asks for signatures, after its scan."""
-    rig = Rig(folder)
-    rig.policy.signatures = REQUIRE
-    rig.policy.number = 5
-    rig.policy.trust(public(key), role)
-    rig.boot()
-    return rig
+    bench = RuntimeBench(folder)
+    bench.policy.signatures = REQUIRE
+    bench.policy.number = 5
+    bench.policy.trust(public(key), role)
+    bench.boot()
+    return bench
 
 
 @pytest.mark.requirement("P-25", "P-D5")
 def test_a_signed_card_of_signed_images_runs(card):
-    rig = watching(card("", vouched(an_app("one", 1)), key=admin))
-    assert len(rig.node.ps()) == 1
+    bench = watching(card("", vouched(an_app("one", 1)), key=admin))
+    assert len(bench.node.ps()) == 1
 
 
 @pytest.mark.requirement("P-25", "P-104")
@@ -203,9 +203,9 @@ def test_a_signed_card_of_signed_images_runs(card):
     ids=["unsigned", "stranger", "wrong role"],
 )
 def test_a_card_that_nobody_vouches_for_is_refused(card, signer, trusted, role):
-    rig = watching(card("", vouched(an_app("one", 1)), key=signer), trusted, role)
-    assert rig.node.ps() == []
-    assert rig.told("warning")[-1]["code"] == "EACCES"
+    bench = watching(card("", vouched(an_app("one", 1)), key=signer), trusted, role)
+    assert bench.node.ps() == []
+    assert bench.told("warning")[-1]["code"] == "EACCES"
 
 
 def test_every_changed_byte_of_a_signed_manifest_is_refused(card):
@@ -220,9 +220,9 @@ def test_every_changed_byte_of_a_signed_manifest_is_refused(card):
 
 @pytest.mark.requirement("P-25")
 def test_an_unsigned_image_on_a_signed_card_is_refused(card):
-    rig = watching(card("", an_app("one", 1), key=admin))
-    assert rig.node.ps() == []
-    assert rig.told("provisioning.error")[-1]["code"] == "EACCES"
+    bench = watching(card("", an_app("one", 1), key=admin))
+    assert bench.node.ps() == []
+    assert bench.told("provisioning.error")[-1]["code"] == "EACCES"
 
 
 def test_a_signature_of_an_image_does_not_pass_for_that_of_a_manifest(card):
@@ -244,12 +244,12 @@ def test_a_signature_of_an_image_does_not_pass_for_that_of_a_manifest(card):
     ],
 )
 def test_a_manifest_for_other_nodes_or_of_older_times_is_refused(card, head, runs):
-    rig = Rig(card("", an_app("one", 1), head))
-    rig.policy.number = 5
-    rig.policy.floor = lambda: 3 if "epoch" in head else 0
-    rig.policy.check_metadata = lambda metadata, version: None
-    rig.boot()
-    assert len(rig.node.ps()) == runs
+    bench = RuntimeBench(card("", an_app("one", 1), head))
+    bench.policy.number = 5
+    bench.policy.floor = lambda: 3 if "epoch" in head else 0
+    bench.policy.check_metadata = lambda metadata, version: None
+    bench.boot()
+    assert len(bench.node.ps()) == runs
 
 
 @pytest.mark.parametrize(
@@ -264,18 +264,18 @@ def test_a_manifest_for_other_nodes_or_of_older_times_is_refused(card, head, run
     ],
 )
 def test_a_head_that_cannot_be_is_refused(card, text):
-    rig = Rig(card("", an_app("one", 1), text))
-    rig.boot()
-    assert rig.told("warning")[0]["code"] == "EBADMSG"
+    bench = RuntimeBench(card("", an_app("one", 1), text))
+    bench.boot()
+    assert bench.told("warning")[0]["code"] == "EBADMSG"
 
 
 @pytest.mark.parametrize(
     "text", ["pid = 33", 'grants = ["all"]', "fram_keys = 7", "pid_fixed = 1"]
 )
 def test_an_entry_that_cannot_be_is_refused_with_its_line(card, text):
-    rig = Rig(card(text, an_app("one", 1)))
-    rig.boot()
-    told = rig.told("warning")[0]
+    bench = RuntimeBench(card(text, an_app("one", 1)))
+    bench.boot()
+    told = bench.told("warning")[0]
     assert (told["code"], told["line"]) == ("EBADMSG", 2)
 
 
@@ -297,48 +297,48 @@ def asking(tmp_path, function: int, *registers) -> bytes:
 def test_an_app_with_a_grant_loads_an_image(card, tmp_path, granted):
     (tmp_path / "late.hxe").write_bytes(an_app("late", 1))
     text = 'grants = ["load"]' if granted else 'grants = ["abort", "fmap"]'
-    rig = Rig(card(text, asking(tmp_path, LOAD, "path", 0)))
-    rig.boot()
+    bench = RuntimeBench(card(text, asking(tmp_path, LOAD, "path", 0)))
+    bench.boot()
     for _ in range(20):
-        rig.board.tick(None)
-    assert results(rig, 1, 1, 1) == [(OK if granted else EPERM,)]
-    names = [row["app_name"] for row in rig.node.ps()]
+        bench.board.tick(None)
+    assert results(bench, 1, 1, 1) == [(OK if granted else EPERM,)]
+    names = [row["app_name"] for row in bench.node.ps()]
     assert names == (["app", "late"] if granted else ["app"])
 
 
 @pytest.mark.requirement("P-86b", "P-87")
 def test_a_load_that_an_app_asked_for_goes_through_the_policy(card, tmp_path):
     (tmp_path / "late.hxe").write_bytes(an_app("late", 1, req_caps=0x40))
-    rig = Rig(card('grants = ["load"]', asking(tmp_path, LOAD, "path", 0)))
-    rig.boot()
+    bench = RuntimeBench(card('grants = ["load"]', asking(tmp_path, LOAD, "path", 0)))
+    bench.boot()
     for _ in range(20):
-        rig.board.tick(None)
-    assert [row["app_name"] for row in rig.node.ps()] == ["app"]
-    assert rig.told("provisioning.error")[-1]["code"] == "ENOTSUP"
+        bench.board.tick(None)
+    assert [row["app_name"] for row in bench.node.ps()] == ["app"]
+    assert bench.told("provisioning.error")[-1]["code"] == "ENOTSUP"
 
 
 @pytest.mark.requirement("P-86c")
 @pytest.mark.parametrize(("pid", "status"), [(2, OK), (1, EFAIL), (7, EFAIL)])
 def test_an_app_with_a_grant_aborts_a_load(card, tmp_path, pid, status):
-    rig = Rig(card('grants = ["abort"]', asking(tmp_path, ABORT, pid, 0)))
-    begun = rig.service.begin("UART:1", pid=2)
-    rig.boot()
-    rig.board.tick(None)
-    assert results(rig, 1, 1, 1) == [(status,)]
+    bench = RuntimeBench(card('grants = ["abort"]', asking(tmp_path, ABORT, pid, 0)))
+    begun = bench.service.begin("UART:1", pid=2)
+    bench.boot()
+    bench.board.tick(None)
+    assert results(bench, 1, 1, 1) == [(status,)]
     assert begun.open == (status != OK)
 
 
 @pytest.mark.requirement("P-86d")
 @pytest.mark.parametrize(("key", "status"), [(KEY, OK), (8, 1)])
 def test_an_app_with_a_grant_reads_a_saved_value(card, tmp_path, key, status):
-    rig = with_store(card('grants = ["fmap"]', asking(tmp_path, FMAP, key, "out")))
-    rig.store.values.change(KEY, 0x4400, rig.clock(), 0)
-    scan(rig)
-    rig.board.tick(None)
-    assert results(rig, 1, 1, 1) == [(status,)]
+    bench = with_store(card('grants = ["fmap"]', asking(tmp_path, FMAP, key, "out")))
+    bench.store.values.change(KEY, 0x4400, bench.clock(), 0)
+    scan(bench)
+    bench.board.tick(None)
+    assert results(bench, 1, 1, 1) == [(status,)]
     path = len(f"{tmp_path}/late.hxe") + 1
     expected = b"\x00\x44" if status == OK else b"\0\0"
-    assert behind(rig, 1, 1, path + 2)[path:] == expected
+    assert behind(bench, 1, 1, path + 2)[path:] == expected
 
 
 # ---- runtime replace --------------------------------------------------------------------------
@@ -346,21 +346,21 @@ def test_an_app_with_a_grant_reads_a_saved_value(card, tmp_path, key, status):
 
 @pytest.mark.requirement("P-59")
 def test_an_app_is_replaced_under_its_pid_and_its_saved_values_stay(card, tmp_path):
-    rig = with_store(card("pid = 4", an_image(SPIN, name="one", sections=(LEVEL,))))
-    scan(rig)
-    rig.node.set_value(4, OID, 0x4400)
+    bench = with_store(card("pid = 4", an_image(SPIN, name="one", sections=(LEVEL,))))
+    scan(bench)
+    bench.node.set_value(4, OID, 0x4400)
     newer = tmp_path / "newer.hxe"
     newer.write_bytes(an_image(SPIN, SPIN, name="one", sections=(LEVEL,)))
-    assert rig.runtime.load(str(newer), replace=True) == 4
-    assert rig.node.get_value(4, OID) == 0x4400
-    assert [row["app_name"] for row in rig.node.ps()] == ["one"]
+    assert bench.runtime.load(str(newer), replace=True) == 4
+    assert bench.node.get_value(4, OID) == 0x4400
+    assert [row["app_name"] for row in bench.node.ps()] == ["one"]
 
 
 @pytest.mark.requirement("P-60")
 @pytest.mark.parametrize("flaw", ["damaged", "capability", "memory"])
 def test_a_replacement_that_does_not_start_leaves_the_old_app(card, tmp_path, flaw):
-    rig = Rig(card("pid = 4", an_app("one", 1)))
-    rig.boot()
+    bench = RuntimeBench(card("pid = 4", an_app("one", 1)))
+    bench.boot()
     images = {
         "damaged": an_app("one", 2)[:-1],
         "capability": an_app("one", 2, req_caps=0x40),
@@ -369,25 +369,25 @@ def test_a_replacement_that_does_not_start_leaves_the_old_app(card, tmp_path, fl
     newer = tmp_path / "newer.hxe"
     newer.write_bytes(images[flaw])
     with pytest.raises(HsxError):
-        rig.runtime.load(str(newer), replace=True)
-    row = rig.node.ps()[0]
+        bench.runtime.load(str(newer), replace=True)
+    row = bench.node.ps()[0]
     assert (row["app_name"], row["pid"], row["state"]) == ("one", 4, "ready")
     assert row["program"].endswith("one.hxe")
 
 
 @pytest.mark.requirement("P-45")
 def test_an_app_under_debug_is_not_replaced(card, tmp_path):
-    rig = Rig(card("", an_app("one", 1)))
-    rig.boot()
-    rig.node.lock(1)
+    bench = RuntimeBench(card("", an_app("one", 1)))
+    bench.boot()
+    bench.node.lock(1)
     with pytest.raises(HsxError, match="pid_locked:1"):
-        rig.runtime.load(str(tmp_path / "one.hxe"), replace=True)
-    assert rig.node.ps()[0]["state"] == "ready"
+        bench.runtime.load(str(tmp_path / "one.hxe"), replace=True)
+    assert bench.node.ps()[0]["state"] == "ready"
 
 
 def test_a_missing_file_that_an_app_asks_for_is_told(card, tmp_path):
-    rig = Rig(card('grants = ["load"]', asking(tmp_path, LOAD, "path", 0)))
-    rig.boot()
+    bench = RuntimeBench(card('grants = ["load"]', asking(tmp_path, LOAD, "path", 0)))
+    bench.boot()
     for _ in range(5):
-        rig.board.tick(None)
-    assert rig.told("warning")[-1]["code"] == "ENOENT"
+        bench.board.tick(None)
+    assert bench.told("warning")[-1]["code"] == "ENOENT"

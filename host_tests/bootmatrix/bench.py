@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.images import SLEEP, SPIN, ldi32, words
 from bootmatrix import table
 from bootmatrix.bus import Master
-from builders import SLEEP, SPIN, ldi32, words
 from hsx.image.build import build, info_section
 from hsx.image.metadata import Info
 from hsx.link import command as c

@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from desk import Desk
+from bench.apps import LEVEL, a_value
+from bench.apps import an_app as app_of
+from bench.links import LinksBench
+from bench.service import NETWORK, admin
 from docs.console import UntilCtrlC, blocks, commands, compare, hsxctl, put, run
-from hosted import LEVEL, a_value
-from hosted import an_app as app_of
 from hsxctl import image_set, settings
 from hsxctl.cli import main
 from hsxctl.errors import INTERRUPTED
 from hsxctl.fleet import rollout, work
-from service.site import NETWORK, admin
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/fleet.md"
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(settings, "FILES", (Path("hsxctl.toml"),))
     monkeypatch.setattr(work, "_ROUND", 0.1)
@@ -41,26 +41,26 @@ def desk(tmp_path, monkeypatch):
     Path("site.pem").write_bytes(pem)
     main(["asm", "starts.mvasm", "-o", "starts.hxe"])
     sent = image_set.bank([Path("starts.hxe")])
-    desk = Desk(3, 4, 5, 6)
-    for site in desk.sites:
-        assert site.send(site.stage(sent, nodes=[site.policy.number]), sent.data) == 0
-        site.provisioning.confirm()
+    bench = LinksBench(3, 4, 5, 6)
+    for node in bench.nodes:
+        assert node.send(node.stage(sent, nodes=[node.policy.number]), sent.data) == 0
+        node.provisioning.confirm()
     Path("hsxctl.toml").write_text(
-        f'can = "{desk.can[1]}"\nnetwork = {NETWORK}\nkey = "site.pem"\n'
+        f'can = "{bench.can[1]}"\nnetwork = {NETWORK}\nkey = "site.pem"\n'
     )
-    with desk:
-        yield desk
+    with bench:
+        yield bench
 
 
-def shown(command: str, desk) -> str:
+def shown(command: str, bench) -> str:
     """What a terminal would show of a command."""
-    return hsxctl(command).replace(desk.can[1], "socketcan:can0")
+    return hsxctl(command).replace(bench.can[1], "socketcan:can0")
 
 
-def test_guide_does_what_it_shows(desk):
+def test_guide_does_what_it_shows(bench):
     text = GUIDE.read_text()
     for block in blocks(GUIDE):
-        text = put(text, "console", block, run(block, lambda command: shown(command, desk)))
+        text = put(text, "console", block, run(block, lambda command: shown(command, bench)))
     compare(GUIDE, text, plain)
 
 
@@ -79,7 +79,7 @@ def test_states_are_the_code_s():
     assert re.findall(r"^\| (\w+) \| ", table[0], re.MULTILINE) == list(rollout.STATES)
 
 
-def test_roll_out_that_was_stopped_goes_on_and_is_taken_back(desk):
+def test_roll_out_that_was_stopped_goes_on_and_is_taken_back(bench):
     """The commands of the guide's `sh` block, one after the other, behind a Ctrl-C at the moment
     when the first node runs the set."""
     (block,) = blocks(GUIDE, "sh")
@@ -87,7 +87,7 @@ def test_roll_out_that_was_stopped_goes_on_and_is_taken_back(desk):
     begin = "push apps/ramp.hxe --node all --canaries 1 --healthy 0.2 --confirm"
     with contextlib.redirect_stderr(UntilCtrlC(1)):
         assert main(begin.split()) == INTERRUPTED
-    said = [shown(command, desk) for command in commands(block)]
+    said = [shown(command, bench) for command in commands(block)]
     wanted = ["done. All nodes run the set.", "done. All nodes run the set.", "undone."]
     for text, verdict in zip(said, wanted, strict=True):
         assert f": {verdict}" in text, text

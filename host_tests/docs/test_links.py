@@ -6,13 +6,13 @@ import re
 
 import pytest
 
+from bench.uart_engines import Echo, StrictSink, UartEngines
 from docs.tables import DOCS, coded, table
 from hsx.link import can_framing as can
 from hsx.link import can_values
 from hsx.link.can_messages import MAX_MESSAGE, CanMessages, short_id
 from hsx.link.can_node import CanNode
 from hsx.link.uart_node import UartNode
-from uart_ends import Echo, Ends, StrictSink
 
 TEXT = (DOCS / "links.md").read_text()
 UID = b"unique"
@@ -41,7 +41,7 @@ def granted():
 def test_a_node_grants_what_the_table_says(ordered, asked, grant, frame, receive):
     node = UartNode(StrictSink(ordered), Echo(), "UART:2")
     assert (len(node._slot), node._backlog) == (frame, receive)
-    ends = Ends(StrictSink(ordered), None, 0, 115200, asked, 8, node._largest, receive)
+    ends = UartEngines(StrictSink(ordered), None, 0, 115200, asked, 8, node._largest, receive)
     assert ends.push(bytes(4000)) == "done"
     assert (ends.master.chunk, ends.master.window) == grant
 

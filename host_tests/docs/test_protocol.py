@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.apps import LEVEL, RESET, AppsBench, an_app
 from docs.protocol import errors, events, fits, requests, words
-from hosted import LEVEL, RESET, Hosted, an_app
 from hsx import errors as hsx_errors
 from hsx.link import messages as m
 from hsx.link import wire
@@ -49,7 +49,7 @@ ASKED = [
 
 @pytest.mark.parametrize("request_", ASKED, ids=lambda request: request[0])
 def test_every_reply_has_the_documented_types(request_, tmp_path):
-    host = Hosted()
+    host = AppsBench()
     path = tmp_path / "one.hxe"
     path.write_bytes(an_app("one"))
     host.runtime.persist((str(path),), False, {})

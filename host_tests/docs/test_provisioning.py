@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from desk import Desk
+from bench.links import LinksBench
+from bench.service import admin
 from docs.console import UntilCtrlC, commands, compare, hsxctl, parts, put, run
 from hsxctl import settings
 from hsxctl.cli import main
 from hsxctl.errors import DONE, INTERRUPTED
-from service.site import admin
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/provisioning.md"
@@ -37,7 +37,7 @@ def plain(text: str) -> str:
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(settings, "FILES", (Path("hsxctl.toml"),))
     for source in (ROOT / "tools/demo/apps").glob("*.mvasm"):
@@ -49,8 +49,8 @@ def desk(tmp_path, monkeypatch):
         serialization.NoEncryption(),
     )
     (tmp_path / "site.pem").write_bytes(pem)
-    with Desk(NO_NUMBER) as desk:
-        yield desk
+    with LinksBench(NO_NUMBER) as bench:
+        yield bench
 
 
 ENDLESS = ("--follow", "watch")  # until Ctrl-C
@@ -66,8 +66,8 @@ def is_told_until_ctrl_c(command: str) -> bool:
     return bool(said.getvalue()) and status == (INTERRUPTED if endless else DONE)
 
 
-def test_guide_does_what_it_shows(desk):
-    ports = {"/dev/ttyUSB0": desk.uart[1], "socketcan:can0": desk.can[1]}
+def test_guide_does_what_it_shows(bench):
+    ports = {"/dev/ttyUSB0": bench.uart[1], "socketcan:can0": bench.can[1]}
 
     def real(command: str) -> str:
         for port, there in ports.items():

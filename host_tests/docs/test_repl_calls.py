@@ -8,8 +8,8 @@ import re
 import pytest
 
 import hsx
+from bench.apps import AppsBench, an_app
 from docs.tables import coded, table
-from hosted import Hosted, an_app
 from hsx import console, errors, native
 from hsx.image.manifest import GRANTS
 from hsx.node import tasks
@@ -96,7 +96,7 @@ def path(tmp_path):
 
 
 def test_a_load_with_the_options_of_the_guide_is_one_without(path):
-    host = Hosted()
+    host = AppsBench()
     shown = []
     for given in ({}, options("load")):
         pid = host.runtime.load(path, **given)
@@ -107,7 +107,7 @@ def test_a_load_with_the_options_of_the_guide_is_one_without(path):
 
 
 def test_a_set_with_the_options_of_the_guide_is_one_without(path):
-    host = Hosted()
+    host = AppsBench()
     digests = []
     for given in ({}, options("persist")):
         host.runtime.persist((path,), False, given)

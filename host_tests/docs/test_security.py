@@ -7,8 +7,10 @@ import shutil
 
 import pytest
 
-from builders import SPIN, an_image
-from desk import Desk, wait_for
+from bench.images import SPIN, an_image
+from bench.links import LinksBench, wait_for
+from bench.runtime import RuntimeBench
+from bench.service import NODE, admin, factory, public, user
 from docs import console
 from docs.console import blocks
 from docs.tables import DOCS, coded, table
@@ -21,26 +23,24 @@ from hsx.link import command as c
 from hsx.service import policy as p
 from hsx.service.signed_commands import _NEEDS
 from hsxctl import settings
-from rig import Rig
-from service.site import NODE, admin, factory, public, user
 
 GUIDE = DOCS / "security.md"
 KEY = r"[0-9a-f]{64}"
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def bench(tmp_path, monkeypatch):
     """A node that trusts nobody yet."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(settings, "FILES", ())
     for source in (DOCS.parent / "tools/demo/apps").glob("*.mvasm"):
         shutil.copy(source, tmp_path)
-    with Desk(NODE) as desk:
-        policy = desk.sites[0].policy
+    with LinksBench(NODE) as bench:
+        policy = bench.nodes[0].policy
         for key in (user, admin, factory):
             policy.distrust(public(key))
         policy.configure({"network": 0, "commands": p.OFF})
-        yield desk
+        yield bench
 
 
 def plain(text: str) -> str:
@@ -48,17 +48,17 @@ def plain(text: str) -> str:
     return re.sub(r"\d+\.\d s, \d+ B/s", "time", re.sub(KEY, "key", text))
 
 
-def test_guide_does_what_it_shows(desk):
+def test_guide_does_what_it_shows(bench):
     text = GUIDE.read_text()
     (python,) = blocks(GUIDE, "python")
     on_host, on_bus = blocks(GUIDE)
     found = console.run(on_host, console.hsxctl)
     text = console.put(text, "console", on_host, found)
     (key,) = set(re.findall(KEY, found))
-    with desk.lock:
-        policy = desk.sites[0].runtime.service.policy
+    with bench.lock:
+        policy = bench.nodes[0].runtime.service.policy
         exec(re.sub(KEY, key, python), {"policy": policy})
-    can = desk.can[1]
+    can = bench.can[1]
     there = console.run(
         on_bus,
         lambda command: console.hsxctl(command.replace("socketcan:can0", can)).replace(
@@ -67,11 +67,11 @@ def test_guide_does_what_it_shows(desk):
     )
     text = re.sub(KEY, key, console.put(text, "console", on_bus, there))
     console.compare(GUIDE, text, plain)
-    wait_for(desk, "hello")
+    wait_for(bench, "hello")
 
 
 def a_policy() -> p.Policy:
-    return Rig("nowhere").policy
+    return RuntimeBench("nowhere").policy
 
 
 def test_file_and_board_say_the_same_to_the_policy():
@@ -133,18 +133,18 @@ def test_the_roles_are_the_codes():
 )
 def test_what_is_not_signed_is_taken_told_or_refused(level, warnings, takes, tmp_path):
     """An image, and a card's manifest; a signature that is asked for and missing."""
-    rig = Rig("nowhere")
-    rig.policy.signatures = level
+    bench = RuntimeBench("nowhere")
+    bench.policy.signatures = level
     image = tmp_path / "app.hxe"
     image.write_bytes(an_image(SPIN))
     manifest = Manifest()
     manifest.digest = bytes(32)
     for take_it in (
-        lambda: rig.runtime.load(str(image)),
-        lambda: rig.policy.check_manifest(manifest),
+        lambda: bench.runtime.load(str(image)),
+        lambda: bench.policy.check_manifest(manifest),
     ):
-        before = len(rig.told("warning"))
+        before = len(bench.told("warning"))
         with contextlib.nullcontext() if takes else pytest.raises(HsxError) as refused:
             take_it()
         assert takes or refused.value.errno == EACCES
-        assert len(rig.told("warning")) - before == warnings
+        assert len(bench.told("warning")) - before == warnings

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import hsx
-from builders import SLEEP, SPIN, an_image, ldi
+from bench.images import SLEEP, SPIN, an_image, ldi
 from docs.console import blocks, commands
 from fakes import machine
 from hsx.boot import clock

@@ -11,8 +11,8 @@ import math
 from random import Random
 from typing import Any
 
-from builders import Bench
-from hosted import an_app
+from bench.apps import an_app
+from bench.node import NodeBench
 from hsx.errors import EBADMSG, ENOENT, ENOSPC, ENOTSUP, HsxError
 from hsx.image import wishes
 from hsx.image.manifest import GRANTS, MANIFEST_MAX, Entry, Manifest, parse_manifest
@@ -183,7 +183,7 @@ def check(entry: Entry) -> None:
 
 def use(entry: Entry) -> None:
     """Loads an image as the scan of a card does."""
-    bench = Bench(pool=16384)
+    bench = NodeBench(pool=16384)
     options: dict[str, Any] = {key: getattr(entry, key) for key in NUMBERS if key != "order"}
     wished = entry.wishes or {}
     options.update(grants=entry.grants, wishes=entry.wishes, pid=wished.get("pid", 0) % 9)

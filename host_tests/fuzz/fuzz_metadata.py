@@ -10,7 +10,7 @@ then it runs and is killed, and nothing is left. How the bytes were cut does not
 import struct
 from random import Random
 
-from builders import Bench
+from bench.node import NodeBench
 from hsx.errors import EBADMSG, ENOENT, ENOSPC, ENOTSUP, HsxError
 from hsx.image.build import HEADER_V2, info_section, manifest_section, seal
 from hsx.image.verify import verify
@@ -143,7 +143,7 @@ def declared(image: bytes) -> tuple[list, list]:
     return values, commands
 
 
-def check_registered(bench: Bench, pid: int, image: bytes) -> None:
+def check_registered(bench: NodeBench, pid: int, image: bytes) -> None:
     values, commands = declared(image)
     _, metadata, _ = verify(cases.source(image), bytearray(64))
     wished = metadata.wishes or {}
@@ -182,7 +182,7 @@ def run(data: bytes) -> str:
     image = image_of(data)
     verdicts = []
     for chunk in (len(image), 1 + len(data) % 40):
-        bench = Bench(pool=16384)
+        bench = NodeBench(pool=16384)
         try:
             pid = bench.load(image, start=False, chunk=chunk)
         except HsxError as refused:

@@ -9,7 +9,7 @@ goes on, its events are told in order, and when the tasks have been killed nothi
 import struct
 from random import Random
 
-from hosted import LEVEL, LIMIT, PURGE, RESET, SERIAL, Hosted
+from bench.apps import LEVEL, LIMIT, PURGE, RESET, SERIAL, AppsBench
 from hsx import errors
 from hsx.errors import EIO
 from hsx.link import command as signed
@@ -94,7 +94,7 @@ def split(data: bytes) -> list[bytes]:
     return found
 
 
-def check_set(host: Hosted, message: bytes) -> None:
+def check_set(host: AppsBench, message: bytes) -> None:
     """What was set plainly is public, may be set, and is there: nothing has an epsilon here."""
     pid, oid, bits = m.unpack_request(message)
     rows = [row for row in host.node.values.rows() if row["oid"] == oid]
@@ -102,7 +102,7 @@ def check_set(host: Hosted, message: bytes) -> None:
     assert (row["auth"], row["flags"] & RO, row["bits"]) == (0, 0, bits)
 
 
-def exchange(host: Hosted, message: bytes) -> Reply | None:
+def exchange(host: AppsBench, message: bytes) -> Reply | None:
     op = message[0] if message else 0
     log = op != m.COMMAND  # a signed command that is refused is told
     before = host.told_state(log)
@@ -136,7 +136,7 @@ def exchange(host: Hosted, message: bytes) -> Reply | None:
 
 
 def run(data: bytes) -> str:
-    host = Hosted()
+    host = AppsBench()
     done = set()
     last = 0  # seq that the host has had last
     for message in split(data):

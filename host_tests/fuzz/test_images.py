@@ -10,7 +10,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import Bench
+from bench.node import NodeBench
 from fuzz import seeds
 from hsx.errors import ENOSPC, HsxError
 from hsx.image.build import seal
@@ -50,7 +50,7 @@ def verdict(image: bytes) -> tuple:
     return 0, 0
 
 
-def load_and_run(bench: Bench, image: bytes, cuts: list) -> tuple:
+def load_and_run(bench: NodeBench, image: bytes, cuts: list) -> tuple:
     """The same of the node; what it accepts is run for some slices and killed."""
     view = memoryview(image)
     edges = sorted({0, len(image), *(cut % (len(image) + 1) for cut in cuts)})
@@ -69,7 +69,7 @@ def load_and_run(bench: Bench, image: bytes, cuts: list) -> tuple:
 
 @given(a_mutated_image(), st.lists(st.integers(0, 700), max_size=12), st.booleans())
 def test_any_image_gets_one_verdict_in_any_pieces_and_leaves_nothing(image, cuts, flat):
-    bench = Bench(pool=POOL, flat=flat)
+    bench = NodeBench(pool=POOL, flat=flat)
     whole = verdict(image)
     pieces = load_and_run(bench, image, cuts)
     assert pieces == whole or (whole == (0, 0) and pieces[0] == ENOSPC)

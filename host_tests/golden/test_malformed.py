@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import Bench
+from bench.node import NodeBench
 from hsx.errors import HsxError
 from hsxctl.cli import main
 
@@ -20,7 +20,7 @@ POOL = 256 * 1024  # bytes; none is refused for want of memory
 each_image = pytest.mark.parametrize("name", CASES)
 
 
-def load(bench: Bench, name: str, chunk: int) -> str:
+def load(bench: NodeBench, name: str, chunk: int) -> str:
     """The verdict of a load in pieces of `chunk` bytes; an accepted image is unloaded again."""
     image = (GOLDEN / "malformed" / name).read_bytes()
     try:
@@ -36,7 +36,7 @@ def load(bench: Bench, name: str, chunk: int) -> str:
 @each_image
 @pytest.mark.parametrize("flat", [False, True], ids=["segmented", "flat"])
 def test_a_load_in_any_pieces_gives_the_verdict_and_leaves_nothing(name, flat):
-    bench = Bench(pool=POOL, flat=flat)
+    bench = NodeBench(pool=POOL, flat=flat)
     for chunk in (1, 7, 64, 1 << 20):
         assert load(bench, name, chunk) == CASES[name]["spec"], CASES[name]["why"]
         assert bench.state() == bench.idle

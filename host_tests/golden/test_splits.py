@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hsxvm
-from builders import Bench
+from bench.node import NodeBench
 from hsx.errors import HsxError
 
 GOLDEN = Path(os.environ.get("HSX_GOLDEN", Path(__file__).parent)).resolve()
@@ -25,7 +25,7 @@ STEPS = 30
 each_image = pytest.mark.parametrize("name", IMAGES)
 
 
-def feed(bench: Bench, image: bytes, cuts: tuple):
+def feed(bench: NodeBench, image: bytes, cuts: tuple):
     """A load that has taken all bytes, cut at these places."""
     loading = bench.node.load_begin("test")
     view = memoryview(image)
@@ -41,7 +41,7 @@ def records(objects: list) -> list:
     return [vars(each) for each in objects]
 
 
-def task_of(bench: Bench, pid: int) -> tuple:
+def task_of(bench: NodeBench, pid: int) -> tuple:
     """All that can be seen of a loaded task, and what its first instructions do."""
     task, vm = bench.task(pid), bench.vm
     found = task.metadata
@@ -60,7 +60,7 @@ def task_of(bench: Bench, pid: int) -> tuple:
     )
 
 
-def outcome(bench: Bench, image: bytes, cuts: tuple) -> tuple:
+def outcome(bench: NodeBench, image: bytes, cuts: tuple) -> tuple:
     """The task, or the refusal and where it points; either way nothing is left."""
     try:
         pid = feed(bench, image, cuts).end()
@@ -76,7 +76,7 @@ def outcome(bench: Bench, image: bytes, cuts: tuple) -> tuple:
 @each_image
 def test_every_single_cut_gives_the_same_task_or_refusal(name):
     image = IMAGES[name]
-    bench = Bench(pool=POOL)
+    bench = NodeBench(pool=POOL)
     whole = outcome(bench, image, ())
     for cut in range(len(image) + 1):
         assert outcome(bench, image, (cut,)) == whole, cut
@@ -85,7 +85,7 @@ def test_every_single_cut_gives_the_same_task_or_refusal(name):
 @each_image
 def test_byte_by_byte_gives_the_same_task_or_refusal(name):
     image = IMAGES[name]
-    bench = Bench(pool=POOL)
+    bench = NodeBench(pool=POOL)
     assert outcome(bench, image, tuple(range(len(image)))) == outcome(bench, image, ())
 
 
@@ -93,7 +93,7 @@ def test_byte_by_byte_gives_the_same_task_or_refusal(name):
 @each_image
 def test_abort_at_every_byte_frees_everything(name):
     image = IMAGES[name]
-    bench = Bench(pool=POOL)
+    bench = NodeBench(pool=POOL)
     for cut in range(len(image) + 1):
         loading = bench.node.load_begin("test")
         try:
@@ -112,5 +112,5 @@ def test_any_cuts_give_the_same_task_or_refusal(flat, data):
     image = IMAGES[name]
     at = st.integers(0, len(image))
     cuts = tuple(sorted(data.draw(st.lists(at, min_size=2, max_size=40))))
-    bench = Bench(pool=POOL, flat=flat)
+    bench = NodeBench(pool=POOL, flat=flat)
     assert outcome(bench, image, cuts) == outcome(bench, image, ()), name

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from builders import RET, SPIN, UART_WRITE, an_image, ldi, ldi32
+from bench.images import RET, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl.cli import argument_tree, main
 
 COMMANDS = ("asm", "verify", "info", "key", "sign", "run", "sdcard", "sim")

@@ -8,10 +8,10 @@ import time
 import can
 import pytest
 
+from bench.pty_uart import PtyUart
 from hsx.transport.can_slcan import SlcanRunner
 from hsxctl.connect.can import CanLink
 from hsxctl.errors import NO_NODE, ToolError
-from transport.pty_uart import PtyUart
 from transport.stub_engine import StubEngine, bulk
 
 CHANNELS = itertools.count()

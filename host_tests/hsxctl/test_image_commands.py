@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from builders import an_image
+from bench.images import an_image
 from hsx.errors import EBADMSG, HsxError
 from hsx.image.build import command_section, mailbox_section, value_section
 from hsx.image.metadata import Command, Value

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from builders import an_image
+from bench.images import an_image
 from hsx.image.build import build, seal
 from hsxctl.cli import main
 

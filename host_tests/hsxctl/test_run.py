@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from builders import (
+from bench.images import (
     BRK,
     CAN_TX,
     EXIT,

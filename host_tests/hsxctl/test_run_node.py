@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import BRK, EXIT, RET, SLEEP, SPIN, an_image, ldi, ldi32, svc
+from bench.images import BRK, EXIT, RET, SLEEP, SPIN, an_image, ldi, ldi32, svc
 from hsx.image.build import mailbox_section
 from hsxctl.cli import main
 

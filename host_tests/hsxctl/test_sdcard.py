@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from builders import RET, an_image, ldi
+from bench.images import RET, an_image, ldi
 from hsxctl import fat_image
 from hsxctl.cli import main
 

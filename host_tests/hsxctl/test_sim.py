@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
+from bench.images import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl.cli import main
 
 BUILD = Path(__file__).parents[2] / "build"

@@ -4,8 +4,8 @@
 import json
 from pathlib import Path
 
+from bench.apps import LEVEL, PURGE, RESET, an_app
 from docs.protocol import fits, requests
-from hosted import LEVEL, PURGE, RESET, an_app
 from hsx.errors import EBADMSG, ENODEV, EPERM
 from hsx.link import messages as m
 from hsx.link.host_messages import NAMES, pack_request, unpack_reply

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
+from bench.service import a_set, admin, an_app, factory, public, stranger, user, vouched
 from hsx import errors
 from hsx.image.build import (
     command_section,
@@ -24,7 +25,6 @@ from hsx.link import command as c
 from hsx.store.store import CONFIRMATION
 from hsxctl.bank_image import bank_image, describe
 from hsxctl.signed_command import signed
-from service.site import a_set, admin, an_app, factory, public, stranger, user, vouched
 
 ON_NODE = (Path(__file__).parent / "refusals_on_node.py").read_text()
 NETWORK, NODE = 42, 5

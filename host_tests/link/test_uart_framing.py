@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.uart_engines import FAULTS, HEADER, StrictSink, UartEngines
 from hsx.link import uart_master, uart_node
 from hsx.link.uart_framing import Deframer
-from uart_ends import FAULTS, HEADER, Ends, StrictSink
 
 DATA = bytes(range(1, 200))
 KINDS = (0x01, 0x02, 0x03, 0x04, 0x41, 0x42, 0x43, 0x44, 0x45, 0x80, 0x81, 0xFF)
@@ -45,7 +45,7 @@ class Tolerant(StrictSink):
 
 @given(foreign, st.integers(1, 64), st.booleans(), st.integers(0, 30))
 def test_a_node_takes_any_bytes_and_then_a_transfer(line, split, ordered, moment):
-    ends = Ends(Tolerant(ordered))
+    ends = UartEngines(Tolerant(ordered))
     ends.master.begin(HEADER, DATA)
     for _ in range(moment):
         ends.line.step()
@@ -60,7 +60,7 @@ def test_a_node_takes_any_bytes_and_then_a_transfer(line, split, ordered, moment
 
 @given(foreign, st.integers(1, 64), st.integers(0, 30))
 def test_a_host_takes_any_bytes_and_then_makes_a_transfer(line, split, moment):
-    ends = Ends()
+    ends = UartEngines()
     ends.master.begin(HEADER, DATA)
     ends.master.request(b"?")
     for _ in range(moment):
@@ -76,7 +76,7 @@ def test_a_host_takes_any_bytes_and_then_makes_a_transfer(line, split, moment):
 
 @given(foreign)
 def test_an_end_grows_by_nothing_that_it_hears(line):
-    node = Ends(Tolerant()).line.node
+    node = UartEngines(Tolerant()).line.node
     before = {name: len(v) for name, v in vars(node).items() if isinstance(v, bytearray)}
     node.receive(line, len(line), 0)
     after = {name: len(v) for name, v in vars(node).items() if isinstance(v, bytearray)}
@@ -84,7 +84,7 @@ def test_an_end_grows_by_nothing_that_it_hears(line):
 
 
 def test_events_that_nobody_fetches_are_dropped_at_last():
-    master = Ends().master
+    master = UartEngines().master
     for n in range(3000):
         master.receive(uart_master._frame(b"\x45" + n.to_bytes(2, "big"), True), 0)
     assert len(master.events) == 1024 and master.events[-1] == (2999).to_bytes(2, "big")
@@ -94,7 +94,7 @@ def test_events_that_nobody_fetches_are_dropped_at_last():
 @pytest.mark.parametrize("ordered", [False, True])
 def test_a_host_that_comes_in_mid_rubbish_is_understood_at_once(ordered):
     for rubbish in (b"\x55" * 5000, bytes(50), b"\xff" * 77, uart_master._frame(DATA, False)[:50]):
-        ends = Ends(StrictSink(ordered))
+        ends = UartEngines(StrictSink(ordered))
         ends.line.node.receive(rubbish, len(rubbish), 0)
         assert ends.push(DATA) == "done"
         assert ends.line.now < 0.2  # nothing was asked for twice

@@ -5,13 +5,13 @@ import random
 
 import pytest
 
+from bench.uart_engines import FAULTS, HEADER, StrictSink, UartEngines, one_fault
 from hsx.errors import ETIMEDOUT
 from hsx.link.uart_master import IDLE
 from measure.uart_line import TO_HOST, TO_NODE
-from uart_ends import FAULTS, HEADER, Ends, StrictSink, one_fault
 
 
-def ask(ends: Ends, message: bytes):
+def ask(ends: UartEngines, message: bytes):
     """A question and what came of it."""
     question = ends.master.request(message)
     ends.line.run(question.over)
@@ -20,14 +20,14 @@ def ask(ends: Ends, message: bytes):
 
 @pytest.mark.parametrize("size", [0, 1, 239, 240, 241, 480, 500])
 def test_a_request_is_answered_however_long_the_reply(size):
-    ends = Ends(largest=1024)
+    ends = UartEngines(largest=1024)
     message = random.Random(size).randbytes(size)
     assert ask(ends, message).reply == message[::-1]
     assert ends.echo.asked == [message]
 
 
 def test_each_request_is_acted_on_also_if_it_is_the_same():
-    ends = Ends()
+    ends = UartEngines()
     for _ in range(300):  # numbers come round
         assert ask(ends, b"again").reply == b"niaga"
     assert len(ends.echo.asked) == 300
@@ -37,17 +37,17 @@ def test_each_request_is_acted_on_also_if_it_is_the_same():
 @pytest.mark.parametrize("direction", [TO_NODE, TO_HOST], ids=["to_node", "to_host"])
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_request_is_acted_on_once_whatever_byte_is_wrong(kind, direction):
-    ends = Ends(largest=512)
+    ends = UartEngines(largest=512)
     message = bytes(range(250))
     ask(ends, message)
     for number in range(ends.line.bytes[direction]):
-        ends = Ends(fault=one_fault(direction, number, FAULTS[kind]), largest=512)
+        ends = UartEngines(fault=one_fault(direction, number, FAULTS[kind]), largest=512)
         assert ask(ends, message).reply == message[::-1]
         assert ends.echo.asked == [message]
 
 
 def test_a_request_beside_a_transfer_disturbs_nothing():
-    ends = Ends()
+    ends = UartEngines()
     data = random.Random(1).randbytes(2000)
     ends.master.begin(HEADER, data)
     for n in range(10):
@@ -59,13 +59,13 @@ def test_a_request_beside_a_transfer_disturbs_nothing():
 
 
 def test_a_request_without_an_answer_is_a_timeout():
-    ends = Ends(fault=lambda way, at, byte: b"")
+    ends = UartEngines(fault=lambda way, at, byte: b"")
     question = ask(ends, b"anyone?")
     assert question.reply is None and question.errno == ETIMEDOUT
 
 
 def test_hello_tells_what_the_node_takes():
-    ends = Ends(largest=1024, backlog=1048)
+    ends = UartEngines(largest=1024, backlog=1048)
     ends.line.run(ends.master.hello().over)
     assert ends.master.limits == {
         "version": 1,
@@ -77,7 +77,7 @@ def test_hello_tells_what_the_node_takes():
 
 
 def test_a_host_that_comes_back_gets_no_reply_to_a_question_of_before():
-    ends = Ends(token=1)  # of the HELLO: the number of the old question and of the new one
+    ends = UartEngines(token=1)  # of the HELLO: the number of the old question and of the new one
     assert ask(ends, b"old").reply == b"dlo"
     ends.line.master = ends.a_master()  # its numbers begin anew
     ends.line.run(ends.master.hello().over)
@@ -86,7 +86,7 @@ def test_a_host_that_comes_back_gets_no_reply_to_a_question_of_before():
 
 
 def test_events_come_in_order_beside_a_transfer():
-    ends = Ends()
+    ends = UartEngines()
     data = random.Random(2).randbytes(3000)
     ends.master.begin(HEADER, data)
     told = []
@@ -101,7 +101,7 @@ def test_events_come_in_order_beside_a_transfer():
 
 
 def test_an_event_that_cannot_be_sent_now_is_the_callers_to_keep():
-    node = Ends().line.node
+    node = UartEngines().line.node
     assert node.tell(b"e" * 255)
     assert not node.tell(b"f")
     node.sent(10)
@@ -112,7 +112,7 @@ def test_an_event_that_cannot_be_sent_now_is_the_callers_to_keep():
 
 @pytest.mark.parametrize("step", [1, 3, 64])
 def test_a_driver_may_take_the_output_in_any_pieces(step):
-    ends = Ends()
+    ends = UartEngines()
     node = ends.line.node
     question = ends.master.request(bytes(range(200)))
     line = ends.master.output(0)
@@ -126,7 +126,7 @@ def test_a_driver_may_take_the_output_in_any_pieces(step):
 
 def test_a_node_hears_nothing_of_what_it_says_itself():
     """A line that gives everything back: a cable that is shorted, or half duplex."""
-    ends = Ends(StrictSink())
+    ends = UartEngines(StrictSink())
     node = ends.line.node
     node.tell(b"hello")
     out = bytes(node.output())
@@ -136,7 +136,7 @@ def test_a_node_hears_nothing_of_what_it_says_itself():
 
 
 def test_a_host_hears_nothing_of_what_it_says_itself():
-    ends = Ends()
+    ends = UartEngines()
     master = ends.master
     master.begin(HEADER, b"data")
     out = master.output(0)

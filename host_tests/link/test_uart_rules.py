@@ -3,12 +3,12 @@
 
 import pytest
 
+from bench.uart_engines import HEADER, Echo, StrictSink, UartEngines
 from hsx.errors import ETIMEDOUT
 from hsx.link.uart_framing import Deframer
 from hsx.link.uart_master import SENDING, UartMaster, _frame
 from hsx.link.uart_node import UartNode
 from measure.uart_line import TO_NODE
-from uart_ends import HEADER, Echo, Ends, StrictSink
 
 CHUNK = 64
 DATA = bytes(range(1, 251)) * 4  # 16 frames, the last of 40 bytes
@@ -226,13 +226,13 @@ def test_a_frame_that_vanishes_is_repeated_without_waiting():
             return b""  # two frames and more, with their ends
         return bytes([byte])
 
-    ends = Ends(fault=fault)
+    ends = UartEngines(fault=fault)
     assert ends.push(DATA) == "done" and 0 < ends.master.repeats <= 5
     assert ends.line.now < (ends.line.bytes[TO_NODE] + 100) / 11520
 
 
 def test_a_node_that_was_reset_is_asked_at_once():
-    ends = Ends()
+    ends = UartEngines()
     ends.master.begin(HEADER, DATA)
     ends.line.run(lambda: ends.sink.medium.placed >= 256)
     ends.reset_node(StrictSink(medium=ends.sink.medium))

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.uart_engines import FAULTS, HEADER, Medium, StrictSink, UartEngines, one_fault
 from hsx.errors import EACCES, EBADMSG, EBUSY, EINVAL, EIO, ENOTSUP, ETIMEDOUT
 from hsx.link import uart_master
 from hsx.link.uart_master import IDLE
 from measure.uart_line import TO_HOST, TO_NODE
-from uart_ends import FAULTS, HEADER, Ends, Medium, StrictSink, one_fault
 
 DATA = random.Random(7).randbytes(150) + bytes(40) + b"\xff" * 120  # five chunks of 64
 ORDERS = pytest.mark.parametrize("ordered", [False, True], ids=["any_order", "in_order"])
 
 
-def whole(ends: Ends, data: bytes = DATA) -> bool:
+def whole(ends: UartEngines, data: bytes = DATA) -> bool:
     """Whether the node has all of it, and the host knows."""
     master = ends.master
     tail = data[-4:].rjust(4, b"\0")
@@ -36,7 +36,7 @@ def whole(ends: Ends, data: bytes = DATA) -> bool:
 @ORDERS
 @pytest.mark.parametrize("size", [1, 63, 64, 65, 128, 1000, 64 * 129])
 def test_a_transfer_arrives_whole(ordered, size):
-    ends = Ends(StrictSink(ordered))
+    ends = UartEngines(StrictSink(ordered))
     data = random.Random(size).randbytes(size)
     assert ends.push(data) == "done" and whole(ends, data)
     assert (ends.sink.header, ends.sink.source) == (HEADER, "UART:2")
@@ -44,12 +44,12 @@ def test_a_transfer_arrives_whole(ordered, size):
 
 
 def test_nothing_to_send_is_verified_at_once():
-    ends = Ends()
+    ends = UartEngines()
     assert ends.push(b"") == "done" and ends.sink.begun == 1
 
 
 def test_the_longest_header_arrives_whatever_the_chunk_is():
-    ends = Ends(chunk=32, largest=32)
+    ends = UartEngines(chunk=32, largest=32)
     assert ends.push(DATA, bytes(248)) == "done"
     assert ends.sink.header == bytes(248)
 
@@ -69,14 +69,14 @@ def test_the_longest_header_arrives_whatever_the_chunk_is():
 )
 def test_the_node_grants_what_its_memory_holds(wish, node, ordered, granted):
     chunk, window = wish
-    ends = Ends(StrictSink(ordered), None, 0, 115200, chunk, window, *node)
+    ends = UartEngines(StrictSink(ordered), None, 0, 115200, chunk, window, *node)
     data = random.Random(1).randbytes(9000)
     assert ends.push(data) == "done" and whole(ends, data)
     assert (ends.master.chunk, ends.master.window) == granted
 
 
 def test_no_more_is_under_way_than_the_window():
-    ends = Ends(window=3)
+    ends = UartEngines(window=3)
     master = ends.master
     master.begin(HEADER, DATA)
     ends.line.run(lambda: master.chunk > 0)
@@ -89,7 +89,7 @@ def test_no_more_is_under_way_than_the_window():
 
 @ORDERS
 def test_a_window_of_frames_fits_the_backlog_and_the_slot(ordered):
-    ends = Ends(StrictSink(ordered), None, 0, 115200, 1024, 8, 1024, 1048)
+    ends = UartEngines(StrictSink(ordered), None, 0, 115200, 1024, 8, 1024, 1048)
     ends.push(bytes(20_000))
     chunk, window = ends.master.chunk, ends.master.window
     assert (window - 1) * (chunk + 12) <= 1048
@@ -102,7 +102,7 @@ def test_a_window_of_frames_fits_the_backlog_and_the_slot(ordered):
 
 def lengths(sink: StrictSink) -> list[int]:
     """Bytes that a transfer without a fault takes in each direction."""
-    ends = Ends(sink)
+    ends = UartEngines(sink)
     ends.push(DATA)
     return ends.line.bytes
 
@@ -113,7 +113,7 @@ def lengths(sink: StrictSink) -> list[int]:
 @pytest.mark.parametrize("kind", FAULTS)
 def test_one_wrong_byte_anywhere_costs_a_repeat_at_most(kind, direction, ordered):
     for number in range(lengths(StrictSink(ordered))[direction]):
-        ends = Ends(StrictSink(ordered), one_fault(direction, number, FAULTS[kind]))
+        ends = UartEngines(StrictSink(ordered), one_fault(direction, number, FAULTS[kind]))
         assert ends.push(DATA) == "done" and whole(ends), f"{kind} {direction}:{number}"
         assert ends.master.repeats <= 2
         assert (ends.sink.begun, ends.sink.aborted) == (1, 0)
@@ -121,7 +121,7 @@ def test_one_wrong_byte_anywhere_costs_a_repeat_at_most(kind, direction, ordered
 
 @ORDERS
 def test_a_broken_frame_is_repeated_alone(ordered):
-    ends = Ends(StrictSink(ordered), one_fault(TO_NODE, 5000, FAULTS["changed"]), 0.005)
+    ends = UartEngines(StrictSink(ordered), one_fault(TO_NODE, 5000, FAULTS["changed"]), 0.005)
     ends.shape = {"chunk": 1024, "backlog": 1048}
     ends.line.node = ends.a_node()
     ends.wish["chunk"] = 512
@@ -144,7 +144,7 @@ def test_a_burst_of_rubbish_anywhere_is_survived(ordered, burst):
                     return chance.randbytes(chance.randrange(3))
                 return bytes([byte])
 
-            ends = Ends(StrictSink(ordered), fault)
+            ends = UartEngines(StrictSink(ordered), fault)
             assert ends.push(DATA) == "done" and whole(ends), (direction, begin)
 
 
@@ -159,7 +159,7 @@ def test_every_second_acknowledgement_may_be_lost():
         return bytes([byte])
 
     data = random.Random(5).randbytes(64 * 60)
-    ends = Ends(fault=fault)
+    ends = UartEngines(fault=fault)
     assert ends.push(data) == "done" and whole(ends, data)
     assert ends.master.repeats == 0
 
@@ -167,7 +167,7 @@ def test_every_second_acknowledgement_may_be_lost():
 @pytest.mark.parametrize("off", [-1, 1])
 def test_a_frame_of_the_wrong_length_is_no_frame(off):
     """The last one may be shorter, and is as long as what is missing."""
-    ends = Ends()
+    ends = UartEngines()
     node, master = ends.line.node, ends.master
     master.begin(HEADER, bytes(100))
     ends.line.run(lambda: master.chunk == 64)
@@ -198,7 +198,7 @@ def test_on_any_line_the_outcome_is_whole_or_an_error(line, ordered, window, siz
     def fault(way, at, byte):
         return chance.choice(ways)(byte) if chance.randrange(one_in) == 0 else bytes([byte])
 
-    ends = Ends(StrictSink(ordered), fault, late / 1000, window=window)
+    ends = UartEngines(StrictSink(ordered), fault, late / 1000, window=window)
     data = chance.randbytes(size)
     outcome = ends.push(data)
     assert outcome in ("done", "failed")
@@ -226,7 +226,7 @@ def test_five_thousand_transfers_on_bad_lines_end_whole_or_in_an_error(ordered):
                 return chance.choice(ways)(byte)
             return bytes([byte])
 
-        ends = Ends(StrictSink(ordered), fault, chunk=32, largest=64)
+        ends = UartEngines(StrictSink(ordered), fault, chunk=32, largest=64)
         data = chance.randbytes(chance.randrange(1, 200))
         if ends.push(data, HEADER[:8]) == "done":
             assert whole(ends, data), seed
@@ -241,7 +241,7 @@ def test_five_thousand_transfers_on_bad_lines_end_whole_or_in_an_error(ordered):
 
 def steps(sink: StrictSink) -> int:
     """Steps of the line that a transfer takes."""
-    ends = Ends(sink)
+    ends = UartEngines(sink)
     ends.master.begin(HEADER, DATA)
     count = 0
     while ends.master.phase != IDLE:
@@ -254,7 +254,7 @@ def steps(sink: StrictSink) -> int:
 @ORDERS
 def test_a_node_that_is_reset_at_any_step_goes_on(ordered):
     for moment in range(steps(StrictSink(ordered))):
-        ends = Ends(StrictSink(ordered))
+        ends = UartEngines(StrictSink(ordered))
         ends.master.begin(HEADER, DATA)
         for _ in range(moment):
             ends.line.step()
@@ -269,7 +269,7 @@ def test_a_node_that_is_reset_at_any_step_goes_on(ordered):
 @ORDERS
 def test_a_host_that_is_started_anew_at_any_step_has_its_way(ordered):
     for moment in range(steps(StrictSink(ordered))):
-        ends = Ends(StrictSink(ordered))
+        ends = UartEngines(StrictSink(ordered))
         ends.master.begin(HEADER, DATA)
         for _ in range(moment):
             ends.line.step()
@@ -282,7 +282,7 @@ def test_a_host_that_is_started_anew_at_any_step_has_its_way(ordered):
 def test_a_cable_that_is_out_for_a_while_at_any_step_delays_only(ordered, out):
     """14 s: the node has given the session up by then (10 s), and takes it up again."""
     for moment in range(steps(StrictSink(ordered))):
-        ends = Ends(StrictSink(ordered))
+        ends = UartEngines(StrictSink(ordered))
         line = ends.line
         ends.master.begin(HEADER, DATA)
         for _ in range(moment):
@@ -298,7 +298,7 @@ def test_a_cable_that_is_out_for_a_while_at_any_step_delays_only(ordered, out):
 
 @pytest.mark.parametrize("moments", [6, 12, 20])
 def test_a_node_that_dies_again_and_again_is_an_error(moments):
-    ends = Ends()
+    ends = UartEngines()
     ends.master.begin(HEADER, DATA)
     for _ in range(10_000):
         if ends.master.phase == IDLE:
@@ -311,14 +311,14 @@ def test_a_node_that_dies_again_and_again_is_an_error(moments):
 
 
 def test_a_line_without_a_node_is_a_timeout():
-    ends = Ends(fault=lambda way, at, byte: b"")
+    ends = UartEngines(fault=lambda way, at, byte: b"")
     assert ends.push(DATA) == "failed"
     assert ends.master.errno == ETIMEDOUT
     assert ends.sink.begun == 0
 
 
 def test_silence_of_the_host_ends_the_session_at_the_node():
-    ends = Ends()
+    ends = UartEngines()
     ends.master.begin(HEADER, DATA)
     ends.line.run(lambda: ends.sink.medium.placed > 0)
     ends.master.phase = IDLE  # a host that is gone
@@ -333,7 +333,7 @@ def test_silence_of_the_host_ends_the_session_at_the_node():
 @ORDERS
 def test_the_host_may_abort_at_any_step(ordered):
     for moment in range(steps(StrictSink(ordered))):
-        ends = Ends(StrictSink(ordered))
+        ends = UartEngines(StrictSink(ordered))
         ends.master.begin(HEADER, DATA)
         for _ in range(moment):
             ends.line.step()
@@ -347,7 +347,7 @@ def test_the_host_may_abort_at_any_step(ordered):
 
 
 def test_an_abort_that_nobody_answers_is_over_all_the_same():
-    ends = Ends()
+    ends = UartEngines()
     ends.master.begin(HEADER, DATA)
     ends.line.run(lambda: ends.sink.medium.placed > 0)
     ends.line._fault = lambda way, at, byte: b""
@@ -360,7 +360,7 @@ def test_an_abort_that_nobody_answers_is_over_all_the_same():
 def test_the_node_may_abort_at_any_step(ordered):
     told = 0
     for moment in range(steps(StrictSink(ordered))):
-        ends = Ends(StrictSink(ordered))
+        ends = UartEngines(StrictSink(ordered))
         ends.master.begin(HEADER, DATA)
         for _ in range(moment):
             ends.line.step()
@@ -381,7 +381,7 @@ def test_the_node_may_abort_at_any_step(ordered):
 
 
 def test_a_header_that_the_sink_refuses_ends_it_with_the_sinks_errno():
-    ends = Ends(StrictSink(refuse=EACCES))
+    ends = UartEngines(StrictSink(refuse=EACCES))
     assert ends.push(DATA) == "failed"
     assert ends.master.errno == EACCES
 
@@ -390,25 +390,25 @@ def test_a_header_that_the_sink_refuses_ends_it_with_the_sinks_errno():
 @pytest.mark.parametrize("kind", [None, *FAULTS])
 def test_a_write_that_fails_ends_it_with_its_errno(kind):
     fault = one_fault(TO_HOST, 30, FAULTS[kind]) if kind else None
-    ends = Ends(StrictSink(fail_at=130), fault)
+    ends = UartEngines(StrictSink(fail_at=130), fault)
     assert ends.push(DATA) == "failed"
     assert ends.master.errno == EIO
 
 
 def test_a_set_that_does_not_verify_ends_it_with_its_errno():
-    ends = Ends(StrictSink(bad=EBADMSG))
+    ends = UartEngines(StrictSink(bad=EBADMSG))
     assert ends.push(DATA) == "failed"
     assert ends.master.errno == EBADMSG
 
 
 def test_verifying_may_take_longer_than_the_hosts_patience():
-    ends = Ends(StrictSink(polls=20_000))  # one a millisecond
+    ends = UartEngines(StrictSink(polls=20_000))  # one a millisecond
     assert ends.push(DATA) == "done" and whole(ends)
     assert ends.line.now > 19 and ends.sink.begun == 1
 
 
 def test_verifying_that_never_ends_is_a_timeout():
-    ends = Ends(StrictSink(polls=1 << 30))
+    ends = UartEngines(StrictSink(polls=1 << 30))
     assert ends.push(DATA) == "failed"
     assert ends.master.errno == ETIMEDOUT
 
@@ -421,7 +421,7 @@ def test_a_begin_that_asks_for_the_impossible_is_refused(at, value, errno):
     begin[at] = value
     if at == 4:
         begin[5] = 0
-    ends = Ends()
+    ends = UartEngines()
     ends.master.begin(HEADER, DATA)
     ends.master._token = 0x0101
     ends.master._begin = uart_master._frame(bytes(begin), True)
@@ -434,7 +434,7 @@ def test_a_resume_point_inside_a_chunk_is_where_the_first_frame_begins():
     medium = Medium()
     medium.data[:] = DATA[:100] + bytes(len(DATA) - 100)
     medium.placed = 100
-    ends = Ends(StrictSink(medium=medium))
+    ends = UartEngines(StrictSink(medium=medium))
     assert ends.push(DATA) == "done" and whole(ends)
     assert ends.sink._written == bytes(100) + b"\1" * (len(DATA) - 100)
 
@@ -443,6 +443,6 @@ def test_a_node_that_has_it_all_only_verifies():
     medium = Medium()
     medium.data[:] = DATA
     medium.placed = len(DATA)
-    ends = Ends(StrictSink(medium=medium))
+    ends = UartEngines(StrictSink(medium=medium))
     assert ends.push(DATA) == "done" and whole(ends)
     assert ends.line.bytes[TO_NODE] < 100

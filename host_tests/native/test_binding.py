@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hsxvm
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
 from hsx import errors
 
 NATIVE = Path(__file__).parent.parent.parent / "firmware" / "native"

@@ -4,7 +4,7 @@
 import pytest
 
 import hsxvm as n
-from builders import BRK, EXIT, RET, SLEEP, SPIN, STEPS, an_image, ldi, ldi32, svc, words
+from bench.images import BRK, EXIT, RET, SLEEP, SPIN, STEPS, an_image, ldi, ldi32, svc, words
 from hsx import errors
 from hsx.image.build import build
 from native.programs import word

@@ -11,7 +11,7 @@ import random
 import pytest
 
 import hsxvm as n
-from builders import an_image
+from bench.images import an_image
 from hsx.image.build import build
 from native.programs import any_value, random_code
 from native.slow_vm import SLEEP, SVC, SlowVm

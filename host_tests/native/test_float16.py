@@ -10,7 +10,7 @@ import struct
 import pytest
 
 import hsxvm as n
-from builders import EXIT, ldi, words
+from bench.images import EXIT, ldi, words
 from hsx.image.build import build
 from native.programs import word
 from native.slow_vm import f16_bits, f16_operation, f16_to_int, signed

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hsxvm as n
-from builders import RET, an_image, words
+from bench.images import RET, an_image, words
 from hsx import errors
 from hsx.image.build import build, seal
 

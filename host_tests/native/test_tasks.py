@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import hsxvm as n
-from builders import RET, SPIN, an_image, words
+from bench.images import RET, SPIN, an_image, words
 from hsx import errors
 from hsx.image.build import build
 

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from builders import Bench
+from bench.node import NodeBench
 from hsxctl import assembler
 
 LOG = 0x4000  # where the results are: R0 to R4 of each call
@@ -36,7 +36,7 @@ def calling(
     return assembler.image(assembler.assemble(path), name)
 
 
-def results(bench: Bench, pid: int, count: int, kept: int = 2) -> list[tuple[int, ...]]:
+def results(bench: NodeBench, pid: int, count: int, kept: int = 2) -> list[tuple[int, ...]]:
     """R0 and what follows, `kept` registers, of the first `count` calls."""
     log = bytearray(4 * _KEPT * count)
     assert bench.vm.read(pid, LOG, log) == len(log)
@@ -44,7 +44,7 @@ def results(bench: Bench, pid: int, count: int, kept: int = 2) -> list[tuple[int
     return [tuple(numbers[at : at + kept]) for at in range(0, len(numbers), _KEPT)]
 
 
-def behind(bench: Bench, pid: int, calls: int, size: int) -> bytes:
+def behind(bench: NodeBench, pid: int, calls: int, size: int) -> bytes:
     """The first bytes of `data` behind the log of so many calls."""
     view = bytearray(size)
     assert bench.vm.read(pid, LOG + 4 * _KEPT * calls, view) == size

@@ -3,7 +3,8 @@ import hashlib
 
 import pytest
 
-from builders import RET, SPIN, Bench, an_image, ldi
+from bench.images import RET, SPIN, an_image, ldi
+from bench.node import NodeBench
 from hsx import native
 from hsx.errors import EBADMSG, EBUSY, EEXIST, EINVAL, ENOSPC, HsxError
 from hsx.image.build import info_section, value_section
@@ -16,7 +17,7 @@ def with_a_value() -> bytes:
     return an_image(ldi(0, 5), RET, rodata=b"data", sections=(value_section([VALUE]),))
 
 
-def begin(bench: Bench, **options):
+def begin(bench: NodeBench, **options):
     return bench.node.load_begin("test", **options)
 
 
@@ -30,7 +31,7 @@ def refusal(loading, data: bytes) -> HsxError:
 @pytest.mark.requirement("P-6")
 @pytest.mark.parametrize("chunk", [1, 7, 64, 10000])
 def test_any_chunk_size_gives_the_same_task(chunk):
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(with_a_value(), chunk=chunk)
     task = bench.task(pid)
     assert task.instance == "app"
@@ -42,7 +43,7 @@ def test_any_chunk_size_gives_the_same_task(chunk):
 def test_every_single_cut_gives_the_same_task():
     image = with_a_value()
     for cut in range(len(image) + 1):
-        bench = Bench()
+        bench = NodeBench()
         loading = begin(bench)
         loading.write(memoryview(image)[:cut])
         loading.write(memoryview(image)[cut:])
@@ -56,7 +57,7 @@ def test_every_single_cut_gives_the_same_task():
 def test_abort_at_every_byte_leaves_nothing():
     image = with_a_value()
     for cut in range(len(image) + 1):
-        bench = Bench()
+        bench = NodeBench()
         loading = begin(bench)
         loading.write(memoryview(image)[:cut])
         loading.abort()
@@ -66,7 +67,7 @@ def test_abort_at_every_byte_leaves_nothing():
 def test_every_truncation_is_refused_and_leaves_nothing():
     image = with_a_value()
     for cut in range(len(image)):
-        bench = Bench()
+        bench = NodeBench()
         assert refusal(begin(bench), image[:cut]).errno == EBADMSG
         assert bench.state() == bench.idle
 
@@ -79,13 +80,13 @@ def with_info(stack: int) -> bytes:
     ("hint", "option", "given"), [(700, 0, 700), (700, 900, 900), (0, 0, 1536), (0, 900, 900)]
 )
 def test_a_stack_is_what_the_caller_says_or_else_the_image_or_the_profile(hint, option, given):
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(with_info(hint), stack=option)
     assert bench.vm.get(pid, native.STACK_LIMIT) == 0xFFFC - given
 
 
 def test_a_stack_that_the_pool_does_not_have_is_refused_and_leaves_nothing():
-    bench = Bench()
+    bench = NodeBench()
     assert refusal(begin(bench), with_info(0xB000)).errno == ENOSPC
     assert bench.state() == bench.idle
 
@@ -120,7 +121,7 @@ class Watcher:
 
 @pytest.mark.parametrize("chunk", [1, 7, 96, 100, 1000])
 def test_who_admits_sees_every_byte_and_is_asked_before_each_thing_is_taken(chunk):
-    bench = Bench()
+    bench = NodeBench()
     watcher = Watcher()
     loading = begin(bench, admission=watcher)
     image = with_info(700)
@@ -134,7 +135,7 @@ def test_who_admits_sees_every_byte_and_is_asked_before_each_thing_is_taken(chun
 
 @pytest.mark.parametrize("call", ["begin", "memory", "end"])
 def test_what_is_not_admitted_leaves_nothing(call):
-    bench = Bench()
+    bench = NodeBench()
     loading = begin(bench, admission=Watcher(call))
     free = bench.vm.free()
     if call == "begin":
@@ -147,7 +148,7 @@ def test_what_is_not_admitted_leaves_nothing(call):
 
 
 def test_the_wanted_pid_is_given_or_refused():
-    bench = Bench()
+    bench = NodeBench()
     loading = begin(bench, pid=3)
     assert loading.pid == 3
     with pytest.raises(HsxError) as refused:
@@ -161,7 +162,7 @@ def test_the_wanted_pid_is_given_or_refused():
 
 @pytest.mark.requirement("P-13", "P-46d")
 def test_a_refused_load_answers_busy_until_it_is_dropped():
-    loading = begin(Bench())
+    loading = begin(NodeBench())
     refusal(loading, b"no image".ljust(200, b"."))
     with pytest.raises(HsxError) as refused:
         loading.write(memoryview(b"more"))
@@ -174,7 +175,7 @@ def test_a_refused_load_answers_busy_until_it_is_dropped():
 
 @pytest.mark.requirement("P-35", "P-46e")
 def test_a_taken_name_is_refused_before_memory_is_taken():
-    bench = Bench()
+    bench = NodeBench()
     bench.load(an_image(SPIN, name="one", multiple=False))
     free = bench.vm.free()
     loading = begin(bench)
@@ -185,7 +186,7 @@ def test_a_taken_name_is_refused_before_memory_is_taken():
 
 
 def test_a_load_that_is_under_way_holds_its_name():
-    bench = Bench()
+    bench = NodeBench()
     first = begin(bench)
     first.write(memoryview(an_image(name="one", multiple=False)))
     assert refusal(begin(bench), an_image(name="one", multiple=False)).errno == EEXIST
@@ -194,7 +195,7 @@ def test_a_load_that_is_under_way_holds_its_name():
 
 def test_a_digest_that_fits_is_accepted_and_one_that_does_not_is_refused():
     image = with_a_value()
-    bench = Bench()
+    bench = NodeBench()
     bench.load(image, sha256=hashlib.sha256(image).digest())
     before = bench.state()
     wrong = refusal(begin(bench, sha256=bytes(32)), image)
@@ -203,20 +204,20 @@ def test_a_digest_that_fits_is_accepted_and_one_that_does_not_is_refused():
 
 
 def test_a_pool_that_is_too_small_is_refused_and_given_back():
-    bench = Bench(pool=4096)
+    bench = NodeBench(pool=4096)
     assert refusal(begin(bench), an_image(RET, rodata=bytes(5000))).errno == ENOSPC
     assert bench.state() == bench.idle
 
 
 def test_a_pool_without_room_for_the_stack_is_refused_at_the_end():
-    bench = Bench(pool=4096)
+    bench = NodeBench(pool=4096)
     assert refusal(begin(bench, stack=8192), an_image()).errno == ENOSPC
     assert bench.state() == bench.idle
 
 
 @pytest.mark.requirement("P-17")
 def test_no_free_pid_is_refused_at_begin():
-    bench = Bench(tasks=1)
+    bench = NodeBench(tasks=1)
     bench.load(an_image(SPIN))
     with pytest.raises(HsxError) as refused:
         begin(bench)
@@ -225,7 +226,7 @@ def test_no_free_pid_is_refused_at_begin():
 
 @pytest.mark.requirement("P-44")
 def test_two_loads_at_once_do_not_meet():
-    bench = Bench()
+    bench = NodeBench()
     images = [an_image(ldi(0, n), RET, name=f"app{n}") for n in (1, 2)]
     loads = [begin(bench), begin(bench)]
     for at in range(0, len(images[0]), 5):
@@ -238,7 +239,7 @@ def test_two_loads_at_once_do_not_meet():
 
 
 def test_a_source_that_fails_in_the_middle_leaves_nothing():
-    bench = Bench()
+    bench = NodeBench()
     image = memoryview(an_image(*[RET] * 200))
 
     def readinto(buf, at=[0]):  # noqa: B006  the position is the point
@@ -257,7 +258,7 @@ def test_a_source_that_fails_in_the_middle_leaves_nothing():
 @pytest.mark.requirement("P-29")
 @pytest.mark.parametrize(("hint", "option", "given"), [(80, 0, 80), (80, 40, 40), (0, 40, 40)])
 def test_a_heap_is_what_the_caller_says_or_else_the_image(hint, option, given):
-    bench = Bench()
+    bench = NodeBench()
     image = an_image(SPIN, sections=(info_section(Info("1", 0, 0, 0, hint)),))
     pid = bench.load(image, heap=option)
     assert bench.vm.read(pid, 0x4000, bytearray(200)) == given

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from builders import Clock
+from bench.node import Clock
 from hsx.node import mailbox
 from hsx.node import mailboxes as m
 from hsx.node.mailboxes import Mailboxes

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import SLEEP, Bench, an_image, ldi32
+from bench.images import SLEEP, an_image, ldi32
+from bench.node import NodeBench
 from hsx.node import commands, mailboxes
 from hsx.node.occupancy import Occupancy
 
@@ -23,7 +24,7 @@ class Saved:
         return self.full
 
 
-class Watched(Bench):
+class Watched(NodeBench):
     """A bench whose occupancy is looked at each second."""
 
     def __init__(self, **options) -> None:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 import pytest
 
-from builders import BRK, EXIT, RET, SLEEP, SPIN, STEPS, Bench, an_image, ldi, ldi32
+from bench.images import BRK, EXIT, RET, SLEEP, SPIN, STEPS, an_image, ldi, ldi32
+from bench.node import NodeBench
 from hsx import native
 from hsx.errors import EBUSY, ESRCH, HsxError
 from hsx.node import tasks as t
 
 
 def test_a_loaded_task_waits_to_be_started():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(an_image(ldi(0, 1), RET), start=False)
     bench.poll()
     assert bench.task(pid).state == t.LOADED
@@ -21,7 +22,7 @@ def test_a_loaded_task_waits_to_be_started():
 
 
 def test_run_counts_instructions_exactly_across_service_calls():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(an_image(STEPS, 0x30000B21, SPIN))
     task = bench.task(pid)
     for steps in range(1, 40):
@@ -31,7 +32,7 @@ def test_run_counts_instructions_exactly_across_service_calls():
 
 
 def test_every_ready_task_gets_its_quantum_in_each_round():
-    bench = Bench()
+    bench = NodeBench()
     first = bench.load(an_image(SPIN), quantum=100)
     second = bench.load(an_image(SPIN), quantum=300)
     clock = bench.clock
@@ -43,7 +44,7 @@ def test_every_ready_task_gets_its_quantum_in_each_round():
 
 
 def test_a_slice_ends_by_the_clock_and_goes_on_where_it_stopped():
-    bench = Bench(slice_ms=1)
+    bench = NodeBench(slice_ms=1)
     pids = [bench.load(an_image(SPIN), quantum=100) for _ in range(3)]
     clock = bench.clock
     bench.node.scheduler._clock = lambda: clock.forward(1)
@@ -53,7 +54,7 @@ def test_a_slice_ends_by_the_clock_and_goes_on_where_it_stopped():
 
 
 def test_lower_numbers_of_priority_come_first():
-    bench = Bench()
+    bench = NodeBench()
     low = bench.load(an_image(RET, name="low"), priority=20)
     high = bench.load(an_image(RET, name="high"), priority=1)
     bench.events.clear()
@@ -62,7 +63,7 @@ def test_lower_numbers_of_priority_come_first():
 
 
 def test_a_sleeper_wakes_when_its_time_has_come_and_not_before():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(an_image(ldi(0, 50), SLEEP, ldi(0, 7), EXIT))
     assert bench.poll() == 50
     assert bench.node.ps()[0]["sleep_pending"]
@@ -74,14 +75,14 @@ def test_a_sleeper_wakes_when_its_time_has_come_and_not_before():
 
 
 def test_a_sleep_leaves_zero_in_r0():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(an_image(ldi(0, 50), SLEEP, SPIN))
     bench.poll()
     assert bench.vm.get(pid, 0) == 0
 
 
 def test_a_sleep_across_the_wrap_of_the_clock_lasts_as_long():
-    bench = Bench()
+    bench = NodeBench()
     bench.clock.now = (1 << 29) - 10
     pid = bench.load(an_image(ldi(0, 50), SLEEP, EXIT))
     bench.poll()
@@ -94,7 +95,7 @@ def test_a_sleep_across_the_wrap_of_the_clock_lasts_as_long():
 
 
 def test_a_sleep_longer_than_the_clock_can_tell_is_not_cut_short():
-    bench = Bench()
+    bench = NodeBench()
     days = 40 * 24 * 3600 * 1000
     pid = bench.load(an_image(*ldi32(0, days), SLEEP, EXIT))
     bench.poll()
@@ -124,7 +125,7 @@ def test_a_sleep_longer_than_the_clock_can_tell_is_not_cut_short():
     ],
 )
 def test_each_way_to_stop_is_told_and_never_run_again(code, state, stop):
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(an_image(*code))
     bench.poll()
     row = bench.node.ps()[0]
@@ -136,7 +137,7 @@ def test_each_way_to_stop_is_told_and_never_run_again(code, state, stop):
 
 
 def test_one_faulting_task_leaves_the_others_alone():
-    bench = Bench()
+    bench = NodeBench()
     bench.load(an_image(0))
     other = bench.load(an_image(ldi(0, 9), EXIT))
     bench.poll()
@@ -145,7 +146,7 @@ def test_one_faulting_task_leaves_the_others_alone():
 
 @pytest.mark.requirement("P-38")
 def test_kill_gives_everything_back_and_the_pid_is_unknown_then():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(an_image(SPIN))
     bench.node.kill(pid)
     assert bench.state() == bench.idle
@@ -155,7 +156,7 @@ def test_kill_gives_everything_back_and_the_pid_is_unknown_then():
 
 
 def test_a_task_that_is_being_loaded_can_not_be_killed():
-    bench = Bench()
+    bench = NodeBench()
     loading = bench.node.load_begin("test")
     with pytest.raises(HsxError) as refused:
         bench.node.kill(loading.pid)
@@ -163,7 +164,7 @@ def test_a_task_that_is_being_loaded_can_not_be_killed():
 
 
 def test_stop_ends_all_tasks_last_first():
-    bench = Bench()
+    bench = NodeBench()
     pids = [bench.load(an_image(SPIN)) for _ in range(3)]
     bench.events.clear()
     bench.node.stop()
@@ -172,12 +173,12 @@ def test_stop_ends_all_tasks_last_first():
 
 
 def test_an_idle_node_asks_to_be_called_within_a_second():
-    assert Bench().poll() == 1000
+    assert NodeBench().poll() == 1000
 
 
 @pytest.mark.requirement("P-21")
 def test_ps_lists_a_task_that_is_being_loaded():
-    bench = Bench()
+    bench = NodeBench()
     bench.node.load_begin("CAN:3:0")
     row = bench.node.ps()[0]
     assert (row["state"], row["program"], row["accounted_steps"]) == ("loading", "CAN:3:0", 0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import pytest
 
-from builders import (
+from bench.images import (
     BRK,
     CAN_TX,
     EXIT,
@@ -9,19 +9,19 @@ from builders import (
     FS_WRITE,
     UART_WRITE,
     VERSION,
-    Bench,
     an_image,
     ldi,
     ldi32,
     svc,
 )
+from bench.node import NodeBench
 
 ENOSYS = 0xFFFFFF01
 
 
-def result(*code: int, bench: Bench | None = None, **more) -> int:
+def result(*code: int, bench: NodeBench | None = None, **more) -> int:
     """R0 after this code."""
-    bench = bench or Bench()
+    bench = bench or NodeBench()
     pid = bench.load(an_image(*code, EXIT, **more))
     bench.poll()
     return bench.task(pid).exit_code
@@ -34,19 +34,19 @@ def write(size: int, fd: int | None = None):
 
 
 def test_text_reaches_the_sink_with_its_task():
-    bench = Bench()
+    bench = NodeBench()
     assert result(*write(5), rodata=b"hello", bench=bench) == 5
     assert bench.text == [("app", b"hello", 1)]
 
 
 def test_an_empty_write_is_told_as_one():
-    bench = Bench()
+    bench = NodeBench()
     assert result(*write(0), rodata=b"hello", bench=bench) == 0
     assert bench.text == [("app", b"", 1)]
 
 
 def test_long_text_comes_in_pieces_of_the_buffer():
-    bench = Bench(io_size=64)
+    bench = NodeBench(io_size=64)
     text = bytes(range(200))
     assert result(*write(200), rodata=text, bench=bench) == 200
     assert [len(piece) for _, piece, _ in bench.text] == [64, 64, 64, 8]
@@ -54,20 +54,20 @@ def test_long_text_comes_in_pieces_of_the_buffer():
 
 
 def test_text_beyond_the_memory_ends_where_it_ends():
-    bench = Bench()
+    bench = NodeBench()
     assert result(*write(60000), rodata=b"abcd", bench=bench) == 60000
     assert bench.text == [("app", b"abcd", 1)]
 
 
 def test_files_one_and_two_are_out_and_err():
-    bench = Bench()
+    bench = NodeBench()
     assert result(*write(3, fd=1), *write(3, fd=2), rodata=b"abcd", bench=bench) == 3
     assert bench.text == [("app", b"abc", 1), ("app", b"abc", 2)]
 
 
 @pytest.mark.parametrize("fd", [0, 3, 99])
 def test_a_write_to_another_file_gives_no_bytes(fd):
-    bench = Bench()
+    bench = NodeBench()
     assert result(*write(3, fd=fd), rodata=b"abcd", bench=bench) == 0
     assert bench.text == []
 
@@ -82,14 +82,14 @@ def test_there_is_no_file_system(function):
 
 
 def test_a_frame_reaches_the_bus():
-    bench = Bench()
+    bench = NodeBench()
     code = (ldi(1, 0x123), *ldi32(2, 0x4000), ldi(3, 8), CAN_TX)
     assert result(*code, rodata=bytes(range(8)), bench=bench) == 0
     assert bench.frames == [("app", 0x123, bytes(range(8)))]
 
 
 def test_a_frame_of_nine_bytes_is_refused():
-    bench = Bench()
+    bench = NodeBench()
     assert result(ldi(1, 1), *ldi32(2, 0x4000), ldi(3, 9), CAN_TX, rodata=bytes(16)) == 0xFFFFFFEA
     assert bench.frames == []
 
@@ -99,7 +99,7 @@ def test_a_frame_from_memory_that_does_not_exist_is_refused():
 
 
 def test_a_full_bus_is_told():
-    bench = Bench()
+    bench = NodeBench()
     bench.bus_full = True
     assert result(ldi(1, 1), ldi(2, 0), ldi(3, 0), CAN_TX, bench=bench) == 0xFFFFFFF0
 
@@ -123,9 +123,9 @@ def test_an_app_learns_what_the_node_has():
         bench.poll()
         return bench.vm.get(pid, 1)
 
-    assert capabilities(Bench()) == 0x01 | 0x02 | 0x08 | 0x10
-    assert capabilities(Bench(saved=Saved())) == 0x01 | 0x02 | 0x04 | 0x08 | 0x10
-    bench = Bench()
+    assert capabilities(NodeBench()) == 0x01 | 0x02 | 0x08 | 0x10
+    assert capabilities(NodeBench(saved=Saved())) == 0x01 | 0x02 | 0x04 | 0x08 | 0x10
+    bench = NodeBench()
     bench.node.svc.stdout = bench.node.svc.can_tx = None
     assert capabilities(bench) == 0x01 | 0x02
 

@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from builders import BRK, EXIT, RET, SPIN, Bench, an_image, ldi, ldi32, svc
+from bench.images import BRK, EXIT, RET, SPIN, an_image, ldi, ldi32, svc
+from bench.node import NodeBench
 from hsx import native
 from hsx.errors import EBUSY, EIO, ENOENT, ENOSPC, EPERM, ESRCH, HsxError
 from hsx.image.build import command_section
@@ -25,7 +26,7 @@ FOR_EVER = 0xFFFF
 
 @pytest.fixture
 def bench():
-    return Bench()
+    return NodeBench()
 
 
 @pytest.fixture
@@ -407,7 +408,7 @@ def test_calls_from_outside_that_are_refused(bench):
     assert call(pid, OID + 2, "1234") == 0
     bench.poll()
     assert refusal(lambda: call(pid, OID)) == EBUSY  # has ended
-    assert refusal(lambda: Bench().node.call(1, OID)) == ESRCH
+    assert refusal(lambda: NodeBench().node.call(1, OID)) == ESRCH
 
 
 def test_steps_of_a_handler_are_the_task_s(bench, load):

@@ -3,7 +3,8 @@
 
 import pytest
 
-from builders import Bench, an_image
+from bench.images import an_image
+from bench.node import NodeBench
 from hsx.image.build import mailbox_section
 from hsx.node import tasks as t
 from node.calls import behind, calling, results
@@ -24,7 +25,7 @@ text: .ascii "message1MESSAGE2"
 
 @pytest.fixture
 def bench():
-    return Bench()
+    return NodeBench()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from builders import Bench
+from bench.node import NodeBench
 from node.calls import behind, calling, results
 
 INFO, LOAD, ABORT, FMAP = range(4)
@@ -17,7 +17,7 @@ def ran(tmp_path):
     """ran(calls...) -> the node after them, and the PID."""
 
     def run(*calls):
-        bench = Bench()
+        bench = NodeBench()
         made = [(9, *call) for call in calls]
         pid = bench.load(calling(tmp_path, *made, data="out: .zero 400"))
         bench.poll()

@@ -3,7 +3,7 @@
 
 import pytest
 
-from builders import Bench
+from bench.node import NodeBench
 from hsx.node import tasks as t
 from hsxctl import assembler
 
@@ -41,8 +41,10 @@ def program(tmp_path):
 def results(program):
     """results(calls..., data) -> (R0, R1) of each call, from a task that ran to its end."""
 
-    def ran(*calls: tuple, data: str = "", bench: Bench | None = None) -> list[tuple[int, int]]:
-        bench = bench or Bench()
+    def ran(
+        *calls: tuple, data: str = "", bench: NodeBench | None = None
+    ) -> list[tuple[int, int]]:
+        bench = bench or NodeBench()
         pid = bench.load(program(*calls, data=data))
         while bench.task(pid).state in (t.READY, t.SLEEPING):
             bench.clock.forward(bench.poll())
@@ -52,20 +54,20 @@ def results(program):
     return ran
 
 
-def logged(bench: Bench, pid: int, count: int) -> list[tuple[int, int]]:
+def logged(bench: NodeBench, pid: int, count: int) -> list[tuple[int, int]]:
     log = bytearray(8 * count)
     assert bench.vm.read(pid, 0x4000, log) == len(log)
     numbers = [int.from_bytes(log[at : at + 4], "little") for at in range(0, len(log), 4)]
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def memory(bench: Bench, pid: int, addr: int, size: int) -> bytes:
+def memory(bench: NodeBench, pid: int, addr: int, size: int) -> bytes:
     view = bytearray(size)
     assert bench.vm.read(pid, addr, view) == size
     return bytes(view)
 
 
-def rows(bench: Bench, *fields: str) -> list[tuple]:
+def rows(bench: NodeBench, *fields: str) -> list[tuple]:
     return [tuple(row[field] for field in fields) for row in bench.node.values.rows()]
 
 
@@ -117,7 +119,7 @@ def test_a_function_that_there_is_not_is_invalid(results, function):
 
 
 def test_a_registry_that_is_full_says_so_and_goes_on(results):
-    bench = Bench()
+    bench = NodeBench()
     calls = [(REGISTER, 7, id, 0, 0) for id in range(65)]
     statuses = [status for status, _ in results(*calls, bench=bench)]
     assert statuses == [OK] * 64 + [ENOSPC]
@@ -126,7 +128,7 @@ def test_a_registry_that_is_full_says_so_and_goes_on(results):
 
 
 def test_a_task_reaches_only_its_own_values(program):
-    bench = Bench()
+    bench = NodeBench()
     calls = ((REGISTER, 7, 1, 0, 0), (SET, 0x701, ONE), ("sleep", 5), (GET, 0x701))
     first = bench.load(program(*calls))
     second = bench.load(
@@ -147,7 +149,7 @@ def test_a_task_reaches_only_its_own_values(program):
 
 
 def test_what_the_node_sets_is_what_the_app_reads(program):
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(program((REGISTER, 7, 1, 0, 0), ("sleep", 5), (GET, 0x701)))
     bench.poll()
     bench.node.set_value(pid, 0x701, TWO)
@@ -173,7 +175,7 @@ THREE = ((REGISTER, 8, 2, 0, 0), (REGISTER, 7, 1, 0, 0), (REGISTER, 8, 1, 0, 0))
     ],
 )
 def test_a_list_holds_oids_as_far_as_there_is_room(results, group, room, expected):
-    bench = Bench()
+    bench = NodeBench()
     found = results(*THREE, (LIST, group, "list", room), data="list: .zero 10", bench=bench)
     assert memory(bench, 1, 0x4020, 10).hex() == expected
     assert found[3] == (OK, 5 - expected.count("0000"))
@@ -220,7 +222,7 @@ class Saved:
 
 
 def test_descriptors_say_what_a_value_is(results):
-    bench = Bench(saved=Saved())
+    bench = NodeBench(saved=Saved())
     status = results(
         (REGISTER, 7, 1, 2, "group"),
         (GET, 0x701),
@@ -243,7 +245,7 @@ def test_descriptors_say_what_a_value_is(results):
 
 @pytest.mark.requirement("P-54")
 def test_a_key_without_the_flag_waits_for_persist(results):
-    bench = Bench(saved=Saved())
+    bench = NodeBench(saved=Saved())
     results(
         (REGISTER, 7, 1, 0, "group"),
         (SET, 0x701, 1),
@@ -260,7 +262,7 @@ def test_a_key_without_the_flag_waits_for_persist(results):
 
 
 def test_of_two_descriptors_of_a_type_the_first_counts(results):
-    bench = Bench()
+    bench = NodeBench()
     data = """
 one: .byte 2, 0
     .half two, first
@@ -286,7 +288,7 @@ second: .asciz "second"
     ],
 )
 def test_a_broken_chain_is_invalid_and_registers_nothing(results, data, why):
-    bench = Bench()
+    bench = NodeBench()
     found = results((REGISTER, 7, 1, 0, "d"), (LOOKUP, 7, 1), data=data, bench=bench)
     assert found == [(EINVAL, 7), (ENOENT, 7)], why
     assert rows(bench) == []
@@ -304,14 +306,14 @@ def test_a_broken_chain_is_invalid_and_registers_nothing(results, data, why):
     ],
 )
 def test_names_end_at_a_nul_and_are_bounded(results, text, name):
-    bench = Bench()
+    bench = NodeBench()
     data = f"d: .byte 2, 0\n .half 0xFFFF, name\nname: {text}"
     assert results((REGISTER, 7, 1, 0, "d"), data=data, bench=bench)[0] == (OK, 0x701)
     assert rows(bench, "name") == [(name,)]
 
 
 def test_a_name_where_no_memory_is_is_none(results):
-    bench = Bench()
+    bench = NodeBench()
     data = "d: .byte 2, 0\n .half 0xFFFF, 0x100"
     assert results((REGISTER, 7, 1, 0, "d"), data=data, bench=bench)[0] == (OK, 0x701)
     assert rows(bench, "name") == [(None,)]

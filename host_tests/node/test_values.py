@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import EXIT, Bench, Clock, an_image
+from bench.images import EXIT, an_image
+from bench.node import Clock, NodeBench
 from hsx import ticks
 from hsx.errors import EBADMSG, EBUSY, EINVAL, EIO, ENOENT, ENOSPC, EPERM, HsxError
 from hsx.image.build import value_section
@@ -52,11 +53,11 @@ def image(*values: Value, **more) -> bytes:
     return an_image(EXIT, sections=(value_section(list(values)),), **more)
 
 
-def told(bench: Bench, kind: str) -> list[dict]:
+def told(bench: NodeBench, kind: str) -> list[dict]:
     return [data for event, _, data in bench.events if event == kind]
 
 
-def bits(bench: Bench, pid: int, id: int = 1) -> int:
+def bits(bench: NodeBench, pid: int, id: int = 1) -> int:
     return bench.node.get_value(pid, 7 << 8 | id)
 
 
@@ -65,7 +66,7 @@ def bits(bench: Bench, pid: int, id: int = 1) -> int:
 
 @pytest.mark.requirement("P-31", "P-34")
 def test_what_an_image_declares_is_there_before_it_starts():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(image(a_value(auth=3, min=ONE, max=TWO, key=5)), start=False)
     assert bench.node.values.rows(pid) == [
         {
@@ -90,7 +91,7 @@ def test_what_an_image_declares_is_there_before_it_starts():
 
 
 def test_two_instances_have_the_same_oids_and_their_own_values():
-    bench = Bench()
+    bench = NodeBench()
     first, second = (bench.load(image(a_value())) for _ in range(2))
     bench.node.set_value(second, OID, TWO)
     assert (bits(bench, first), bits(bench, second)) == (ONE, TWO)
@@ -99,7 +100,7 @@ def test_two_instances_have_the_same_oids_and_their_own_values():
 
 @pytest.mark.requirement("P-13", "P-31", "P-92f")
 def test_a_load_that_does_not_fit_leaves_nothing_and_the_next_one_fits():
-    bench = Bench()
+    bench = NodeBench()
     many = [a_value(id) for id in range(40)]
     bench.load(image(*many))
     before = bench.state()
@@ -113,7 +114,7 @@ def test_a_load_that_does_not_fit_leaves_nothing_and_the_next_one_fits():
 
 @pytest.mark.requirement("P-92f")
 def test_texts_are_bounded_and_come_free_with_their_task():
-    bench = Bench()
+    bench = NodeBench()
     wordy = image(*(a_value(id, name="n" * 200 + str(id)) for id in range(15)))
     pid = bench.load(wordy)
     with pytest.raises(HsxError) as refused:
@@ -124,7 +125,7 @@ def test_texts_are_bounded_and_come_free_with_their_task():
 
 
 def test_an_image_whose_digest_is_wrong_registers_nothing():
-    bench = Bench()
+    bench = NodeBench()
     with pytest.raises(HsxError) as refused:
         bench.load(image(a_value()), sha256=bytes(32))
     assert refused.value.errno == EBADMSG
@@ -237,7 +238,7 @@ def test_a_value_that_rested_for_days_is_not_busy():
 
 
 def test_calls_from_outside_act_as_the_owner_unless_a_level_is_given():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(image(a_value(auth=2), a_value(2, flags=RO)))
     bench.node.set_value(pid, OID, TWO)
     assert bench.node.get_value(pid, OID, 2) == TWO
@@ -255,7 +256,7 @@ def test_calls_from_outside_act_as_the_owner_unless_a_level_is_given():
 
 @pytest.mark.parametrize("oid", [OID + 1, -1, OID + (1 << 16), OID - (1 << 16)])
 def test_a_value_that_does_not_exist_is_unknown(oid):
-    bench = Bench()
+    bench = NodeBench()
     first, second = (bench.load(image(a_value())) for _ in range(2))
     for call in (
         lambda: bench.node.get_value(first, oid),
@@ -270,7 +271,7 @@ def test_a_value_that_does_not_exist_is_unknown(oid):
 
 @pytest.mark.parametrize("wrong", [-1, 0x10000])
 def test_what_is_no_f16_is_refused(wrong):
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(image(a_value()))
     with pytest.raises(HsxError) as refused:
         bench.node.set_value(pid, OID, wrong)
@@ -279,7 +280,7 @@ def test_what_is_no_f16_is_refused(wrong):
 
 
 def test_a_change_that_comes_too_early_is_busy():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(image())
     bench.node.values.register(pid, OID, 0, (0, 50, 0, 0, 0, 0), (None, None, None))
     bench.node.set_value(pid, OID, ONE)
@@ -293,7 +294,7 @@ def test_a_change_that_comes_too_early_is_busy():
 
 @pytest.mark.requirement("P-55", "P-85")
 def test_saved_bits_win_over_init_and_are_there_before_the_start():
-    bench = Bench(saved=Saved(k5=TWO))
+    bench = NodeBench(saved=Saved(k5=TWO))
     pid = bench.load(image(a_value(key=5), a_value(2, key=6), a_value(3)), start=False)
     assert bench.task(pid).state == t.LOADED
     assert [bits(bench, pid, id) for id in (1, 2, 3)] == [TWO, ONE, ONE]
@@ -302,12 +303,12 @@ def test_saved_bits_win_over_init_and_are_there_before_the_start():
 
 
 def test_zero_is_saved_like_any_other_value():
-    bench = Bench(saved=Saved(k5=0))
+    bench = NodeBench(saved=Saved(k5=0))
     assert bits(bench, bench.load(image(a_value(key=5)))) == 0
 
 
 def test_each_accepted_change_is_handed_on_and_no_other():
-    bench = Bench(saved=Saved(k5=ONE, k6=ONE))
+    bench = NodeBench(saved=Saved(k5=ONE, k6=ONE))
     pid = bench.load(image(a_value(key=5, epsilon=ONE), a_value(2, key=6, flags=RO), a_value(3)))
     bench.clock.forward(1234)
     node = bench.node
@@ -321,7 +322,7 @@ def test_each_accepted_change_is_handed_on_and_no_other():
 
 @pytest.mark.requirement("P-57")
 def test_a_failing_store_costs_a_warning_and_not_the_value():
-    bench = Bench(saved=Saved(k5=ONE))
+    bench = NodeBench(saved=Saved(k5=ONE))
     pid = bench.load(image(a_value(key=5)))
     bench.node.saved.error = OSError(EIO)
     for number in (2, 3):
@@ -344,7 +345,7 @@ def test_a_failing_store_costs_a_warning_and_not_the_value():
 
 @pytest.mark.requirement("P-57")
 def test_a_store_that_can_not_be_read_gives_defaults_and_a_warning():
-    bench = Bench(saved=Saved(k5=TWO))
+    bench = NodeBench(saved=Saved(k5=TWO))
     bench.node.saved.error = OSError(EIO)
     pid = bench.load(image(a_value(key=5), a_value(2, key=6)))
     assert bits(bench, pid) == ONE
@@ -354,14 +355,14 @@ def test_a_store_that_can_not_be_read_gives_defaults_and_a_warning():
 
 
 def test_without_a_store_values_are_volatile_and_nothing_is_said():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(image(a_value(key=5), a_value(2, key=5)))
     bench.node.set_value(pid, OID, TWO)
     assert told(bench, "warning") == []
 
 
 def test_a_store_may_come_later():
-    bench = Bench()
+    bench = NodeBench()
     pid = bench.load(image(a_value(key=5)))
     bench.node.saved = Saved(k5=TWO, k6=TWO)
     assert bits(bench, pid) == ONE
@@ -371,7 +372,7 @@ def test_a_store_may_come_later():
 
 
 def test_a_second_instance_is_volatile_and_that_is_told():
-    bench = Bench(saved=Saved(k5=TWO))
+    bench = NodeBench(saved=Saved(k5=TWO))
     first, second = (bench.load(image(a_value(key=5))) for _ in range(2))
     assert (bits(bench, first), bits(bench, second)) == (TWO, ONE)
     assert told(bench, "warning") == [{"detail": "key of another value: not saved", "count": 1}]
@@ -385,7 +386,7 @@ def test_a_second_instance_is_volatile_and_that_is_told():
 
 @pytest.mark.requirement("P-54")
 def test_the_reserved_key_is_none():
-    bench = Bench(saved=Saved())
+    bench = NodeBench(saved=Saved())
     pid = bench.load(image(a_value(key=0xFFFF), a_value(2, key=0xFFFF)))
     bench.node.set_value(pid, OID, TWO)
     assert bench.node.saved.changes == []
@@ -394,7 +395,7 @@ def test_the_reserved_key_is_none():
 
 @pytest.mark.requirement("P-38")
 def test_a_failed_load_and_a_kill_free_keys_too():
-    bench = Bench(saved=Saved(k5=TWO))
+    bench = NodeBench(saved=Saved(k5=TWO))
     with pytest.raises(HsxError):
         bench.load(image(a_value(key=5), *(a_value(id) for id in range(2, 70))))
     assert bench.state() == bench.idle
@@ -413,7 +414,7 @@ def test_values_come_back_from_a_real_store_after_power_off(tmp_path):
         store = Store(region)
         if not store.open():
             store.format(CONFIRMATION)
-        bench = Bench(saved=store.values)
+        bench = NodeBench(saved=store.values)
         pid = bench.load(image(a_value(key=5)))
         before = bits(bench, pid)
         if change is not None:

@@ -28,7 +28,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from builders import SLEEP, SPIN, ldi32, words
+from bench.images import SLEEP, SPIN, ldi32, words
 from hsx.image.build import build, info_section
 from hsx.image.metadata import Info
 from hsx.store.layout import COPY, layout_of

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import hsx
-from builders import EXIT, SPIN, Clock, an_image
+from bench.apps import BREAK, LEVEL, RESET, AppsBench, a_value, an_app
+from bench.images import EXIT, SPIN, an_image
+from bench.node import Clock
+from bench.runtime import RuntimeBench
 from docs.protocol import events, fits
-from hosted import BREAK, LEVEL, RESET, Hosted, a_value, an_app
 from hsx.boot.ask import Ask
 from hsx.boot.config import Config
 from hsx.errors import HsxError
@@ -23,7 +25,6 @@ from hsx.service.session import PROGRESS_MS, STATES
 from hsx.store.store import CONFIRMATION, Store
 from node.calls import calling
 from powercut.medium import Medium
-from rig import Rig
 from store.bench import Faulty
 
 WHERE = ("begin", "write", "end", "verify", "commit", "boot")
@@ -36,105 +37,108 @@ SAVED = (value_section([a_value(LEVEL, 2, key=7)]),)
 # ---- what makes them --------------------------------------------------------------------------
 
 
-def a_card(folder: Path, manifest: str, **images: bytes) -> Rig:
+def a_card(folder: Path, manifest: str, **images: bytes) -> RuntimeBench:
     """The events of a node that boots from a card."""
     for name, image in images.items():
         (folder / f"{name}.hxe").write_bytes(image)
     (folder / "hsx.toml").write_text("schema = 1\n" + manifest)
-    rig = Rig(folder)
-    rig.boot()
-    rig.poll(4)
-    return rig
+    bench = RuntimeBench(folder)
+    bench.boot()
+    bench.poll(4)
+    return bench
 
 
-def good_and_bad_images(folder: Path) -> Rig:
+def good_and_bad_images(folder: Path) -> RuntimeBench:
     listed = "".join(f'[[image]]\nfile = "{n}.hxe"\n' for n in ("good", "bad", "ends", "faults"))
     good = an_app("good")
     images = {"good": good, "bad": good[:-1], "ends": an_image(EXIT), "faults": an_image(FAULT)}
     return a_card(folder, listed, **images)
 
 
-def a_wrong_manifest(folder: Path) -> Rig:
+def a_wrong_manifest(folder: Path) -> RuntimeBench:
     return a_card(folder, "file = 1\n")
 
 
-def a_load_of_unknown_length_that_is_given_up(folder: Path) -> Rig:
-    rig = Hosted()
-    session = rig.service.begin("UART:1")
+def a_load_of_unknown_length_that_is_given_up(folder: Path) -> RuntimeBench:
+    bench = AppsBench()
+    session = bench.service.begin("UART:1")
     session.write(memoryview(an_app("late"))[:200])
-    rig.clock.forward(PROGRESS_MS)
+    bench.clock.forward(PROGRESS_MS)
     session.write(memoryview(an_app("late"))[200:210])
     session.abort()
-    return rig
+    return bench
 
 
-def sets_that_come_and_go(folder: Path) -> Rig:
-    rig = Rig("nowhere", Medium(bytearray(b"\xff" * 0x8000)))
-    rig.boot()
-    rig.provisioning.format(CONFIRMATION)
-    hsx.attach(rig.runtime)
-    for code, after in ((SPIN, rig.provisioning.confirm), (FAULT, lambda: rig.board.tick(None))):
+def sets_that_come_and_go(folder: Path) -> RuntimeBench:
+    bench = RuntimeBench("nowhere", Medium(bytearray(b"\xff" * 0x8000)))
+    bench.boot()
+    bench.provisioning.format(CONFIRMATION)
+    hsx.attach(bench.runtime)
+    for code, after in (
+        (SPIN, bench.provisioning.confirm),
+        (FAULT, lambda: bench.board.tick(None)),
+    ):
         path = folder / "one.hxe"
         path.write_bytes(an_image(code, name="one", rodata=bytes(600)))
-        rig.runtime.persist((str(path),), False, {})
-        rig.runtime.activate()
+        bench.runtime.persist((str(path),), False, {})
+        bench.runtime.activate()
         after()
-    while not rig.told("provisioning.rollback"):
-        rig.board.tick(None)
+    while not bench.told("provisioning.rollback"):
+        bench.board.tick(None)
     path.write_bytes(an_image(SPIN, name="one", rodata=bytes(700)))
-    rig.runtime.persist((str(path),), False, {})
-    rig.runtime.activate()
-    rig.runtime.rollback()
-    return rig
+    bench.runtime.persist((str(path),), False, {})
+    bench.runtime.activate()
+    bench.runtime.rollback()
+    return bench
 
 
-def a_set_that_is_interrupted_and_one_that_is_damaged(folder: Path) -> Rig:
-    rig = Hosted()
+def a_set_that_is_interrupted_and_one_that_is_damaged(folder: Path) -> RuntimeBench:
+    bench = AppsBench()
     path = folder / "one.hxe"
     path.write_bytes(an_image(SPIN, name="one", rodata=bytes(5000)))
     buf = memoryview(bytearray(256))
-    image = rig.runtime._describe(str(path), {}, buf)
-    staging = rig.provisioning.stage([image])
+    image = bench.runtime._describe(str(path), {}, buf)
+    staging = bench.provisioning.stage([image])
     staging.write(0, 0, memoryview(path.read_bytes())[:100])
-    rig.provisioning.give_up(staging)
-    staging = rig.provisioning.stage([image])
+    bench.provisioning.give_up(staging)
+    staging = bench.provisioning.stage([image])
     staging.write(0, 0, memoryview(bytes(image.length)))
-    rig.provisioning.progress(staging)
+    bench.provisioning.progress(staging)
     with pytest.raises(HsxError):
-        list(rig.provisioning.end_staging(staging))
-    return rig
+        list(bench.provisioning.end_staging(staging))
+    return bench
 
 
-def values_and_commands(folder: Path) -> Rig:
-    rig = Hosted()
-    rig.ask("set", 1, LEVEL, 5)
-    rig.ask("call", 1, RESET)
-    rig.ask("call", 1, BREAK)
-    return rig
+def values_and_commands(folder: Path) -> RuntimeBench:
+    bench = AppsBench()
+    bench.ask("set", 1, LEVEL, 5)
+    bench.ask("call", 1, RESET)
+    bench.ask("call", 1, BREAK)
+    return bench
 
 
-def a_value_that_is_not_saved(folder: Path) -> Rig:
+def a_value_that_is_not_saved(folder: Path) -> RuntimeBench:
     part = Faulty(bytearray(b"\xff" * 0x8000), forever=True)
-    rig = Rig("nowhere", part)
-    rig.boot()
-    rig.provisioning.format(CONFIRMATION)
-    rig.load(an_image(SPIN, sections=SAVED))
+    bench = RuntimeBench("nowhere", part)
+    bench.boot()
+    bench.provisioning.format(CONFIRMATION)
+    bench.load(an_image(SPIN, sections=SAVED))
     part.fail_at = part.accesses
-    rig.node.set_value(1, LEVEL, 5)
-    return rig
+    bench.node.set_value(1, LEVEL, 5)
+    return bench
 
 
-def a_worn_partition(folder: Path) -> Rig:
-    rig = Rig("nowhere")
-    store = Store(Medium(bytearray(b"\xff" * 0x8000)), rig.log.emit, wear_limit=1)
+def a_worn_partition(folder: Path) -> RuntimeBench:
+    bench = RuntimeBench("nowhere")
+    store = Store(Medium(bytearray(b"\xff" * 0x8000)), bench.log.emit, wear_limit=1)
     store.format(CONFIRMATION)
     store.fold()
-    return rig
+    return bench
 
 
-def mailboxes_that_are_full(folder: Path) -> Rig:
-    rig = Rig("nowhere")
-    rig.boot()
+def mailboxes_that_are_full(folder: Path) -> RuntimeBench:
+    bench = RuntimeBench("nowhere")
+    bench.boot()
     sent = (5, SEND, 4, "text", 8, 0, 0)
     data = 'name: .asciz "app:box"\nother: .asciz "app:other"\ntext: .ascii "message1"\n'
     bound = (5, BIND, "other", 64, FANOUT)
@@ -148,19 +152,19 @@ def mailboxes_that_are_full(folder: Path) -> Rig:
         *[(5, SEND, 5, "text", 8, 0, 0)] * 3,
     ]
     calls = [(5, OPEN, "name"), *[sent] * 5, *overrun, *[(5, OPEN, "name")] * 8]
-    rig.load(calling(folder, *calls, data=data))
-    rig.poll(20)
-    return rig
+    bench.load(calling(folder, *calls, data=data))
+    bench.poll(20)
+    return bench
 
 
-def text_that_somebody_listens_to(folder: Path) -> Rig:
-    rig = Rig("nowhere")
-    rig.boot()
-    rig.log.subscribe().next(memoryview(bytearray(MAX_EVENT)))
+def text_that_somebody_listens_to(folder: Path) -> RuntimeBench:
+    bench = RuntimeBench("nowhere")
+    bench.boot()
+    bench.log.subscribe().next(memoryview(bytearray(MAX_EVENT)))
     text = (1, 1, "text", 60)
-    rig.load(calling(folder, *[text] * 9, data=f'text: .ascii "{"a" * 60}"'))
-    rig.poll(4)
-    return rig
+    bench.load(calling(folder, *[text] * 9, data=f'text: .ascii "{"a" * 60}"'))
+    bench.poll(4)
+    return bench
 
 
 SCENARIOS = (
@@ -203,8 +207,8 @@ def asking() -> tuple:
     """What a node without a set sends to everybody; its log says less."""
     links = Asked()
     with tempfile.TemporaryDirectory() as folder:
-        rig = Rig(folder)
-        Ask(links, rig.service, Config()).poll(rig.clock())
+        bench = RuntimeBench(folder)
+        Ask(links, bench.service, Config()).poll(bench.clock())
     return unpack_told(links.message)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import Clock
+from bench.node import Clock
 from hsx.errors import EINVAL, ENOENT, HsxError
 from hsx.link.wire import MAX_EVENT, unpack_event
 from hsx.service.app_text import AppText

@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from builders import RET, SPIN, Bench, an_image
+from bench.images import RET, SPIN, an_image
+from bench.node import NodeBench
 from hsx.errors import EBADMSG, EBUSY, EINVAL, ESRCH, ETIMEDOUT, HsxError
 from hsx.image.build import command_section, mailbox_section, value_section
 from hsx.image.metadata import Command, Mailbox, Value
@@ -19,7 +20,7 @@ WRITE_MS, TOTAL_MS = 3000, 20000
 IMAGE = an_image(*[RET] * 40)
 
 
-class Rig(Bench):
+class RuntimeBench(NodeBench):
     def __init__(self, **options) -> None:
         super().__init__(**options)
         self.log = Events(self.clock)
@@ -36,8 +37,8 @@ def errno_of(call, *arguments) -> int:
     return caught.value.errno
 
 
-def begun(rig: Rig, **options):
-    return rig.loads.begin("UART:1", len(IMAGE), **options)
+def begun(bench: RuntimeBench, **options):
+    return bench.loads.begin("UART:1", len(IMAGE), **options)
 
 
 # ---- states -----------------------------------------------------------------------------------
@@ -70,33 +71,33 @@ def test_a_state_has_the_followers_of_the_contract_and_no_other(state, event):
 
 @pytest.mark.requirement("P-8", "P-13", "P-14")
 def test_status_tells_state_progress_and_the_last_error():
-    rig = Rig()
-    load = begun(rig)
+    bench = RuntimeBench()
+    load = begun(bench)
     pid = load.pid
-    assert rig.loads.load_status(pid)["state"] == "LOADING"
-    rig.loads.write(pid, memoryview(IMAGE)[:128])
-    status = rig.loads.load_status(pid)
+    assert bench.loads.load_status(pid)["state"] == "LOADING"
+    bench.loads.write(pid, memoryview(IMAGE)[:128])
+    status = bench.loads.load_status(pid)
     assert (status["bytes"], status["total"]) == (128, len(IMAGE))
     assert status["percent"] == 128 * 100 // len(IMAGE)
-    rig.loads.write(pid, memoryview(IMAGE)[128:])
-    assert rig.loads.end(pid) == pid
-    assert rig.loads.load_status(pid) == {"state": "READY", "source": "UART:1"}
-    assert errno_of(rig.loads.write, pid, memoryview(b"x")) == EBUSY
-    assert errno_of(rig.loads.end, pid) == EBUSY
-    assert errno_of(rig.loads.abort, pid) == EBUSY
-    failing = begun(rig)
+    bench.loads.write(pid, memoryview(IMAGE)[128:])
+    assert bench.loads.end(pid) == pid
+    assert bench.loads.load_status(pid) == {"state": "READY", "source": "UART:1"}
+    assert errno_of(bench.loads.write, pid, memoryview(b"x")) == EBUSY
+    assert errno_of(bench.loads.end, pid) == EBUSY
+    assert errno_of(bench.loads.abort, pid) == EBUSY
+    failing = begun(bench)
     with pytest.raises(HsxError):
-        rig.loads.write(failing.pid, memoryview(bytes(200)))
-    status = rig.loads.load_status(failing.pid)
+        bench.loads.write(failing.pid, memoryview(bytes(200)))
+    status = bench.loads.load_status(failing.pid)
     assert (status["state"], status["code"]) == ("FAILED", "EBADMSG")
-    for call in (rig.loads.load_status, rig.loads.end, rig.loads.abort):
+    for call in (bench.loads.load_status, bench.loads.end, bench.loads.abort):
         assert errno_of(call, 7) == ESRCH
-    assert rig.loads.load_status(begun(rig).pid)["state"] == "LOADING"  # a retry of the same
+    assert bench.loads.load_status(begun(bench).pid)["state"] == "LOADING"  # a retry of the same
 
 
 @pytest.mark.requirement("P-1")
 def test_one_service_with_its_own_limits_serves_every_way_in(tmp_path):
-    from rig import Rig as Node
+    from bench.runtime import RuntimeBench as Node
 
     (tmp_path / "hsx.toml").write_text('schema = 1\n[[image]]\nfile = "one.hxe"\n')
     (tmp_path / "one.hxe").write_bytes(IMAGE)
@@ -119,8 +120,8 @@ def test_one_service_with_its_own_limits_serves_every_way_in(tmp_path):
 @pytest.mark.requirement("P-39", "P-40")
 @pytest.mark.parametrize("chunk", [1, 16, 100])
 def test_a_chunk_that_comes_again_is_passed_over(chunk):
-    rig = Rig()
-    load = begun(rig)
+    bench = RuntimeBench()
+    load = begun(bench)
     view = memoryview(IMAGE)
     for at in range(0, len(IMAGE), chunk):
         piece = view[at : at + chunk]
@@ -128,21 +129,21 @@ def test_a_chunk_that_comes_again_is_passed_over(chunk):
             assert load.write(piece, at) == at + len(piece)
         back = max(0, at - chunk // 2)  # half of it is there already
         assert load.write(view[back : at + chunk], back) == at + len(piece)
-    rig.loads.end(load.pid)
-    assert rig.node.ps()[0]["state"] == "loaded"
+    bench.loads.end(load.pid)
+    assert bench.node.ps()[0]["state"] == "loaded"
 
 
 @pytest.mark.requirement("P-40")
 def test_a_gap_is_refused_and_the_load_goes_on_where_it_was():
-    rig = Rig()
-    load = begun(rig)
+    bench = RuntimeBench()
+    load = begun(bench)
     view = memoryview(IMAGE)
     load.write(view[:50], 0)
     with pytest.raises(HsxError) as caught:
         load.write(view[60:], 60)
     assert (caught.value.errno, caught.value.offset) == (EINVAL, 50)
     load.write(view[50:], 50)
-    assert rig.loads.end(load.pid) == load.pid
+    assert bench.loads.end(load.pid) == load.pid
 
 
 # ---- time -------------------------------------------------------------------------------------
@@ -151,34 +152,34 @@ def test_a_gap_is_refused_and_the_load_goes_on_where_it_was():
 @pytest.mark.requirement("P-41", "P-42", "P-97")
 @pytest.mark.parametrize("written", [0, 1, 95, 96, 150, len(IMAGE)])
 def test_a_load_that_stands_still_ends_without_traffic(written):
-    rig = Rig()
-    load = begun(rig)
+    bench = RuntimeBench()
+    load = begun(bench)
     load.write(memoryview(IMAGE)[:written])
-    rig.loads.poll(rig.clock.forward(WRITE_MS))
+    bench.loads.poll(bench.clock.forward(WRITE_MS))
     assert load.open
-    rig.loads.poll(rig.clock.forward(1))
+    bench.loads.poll(bench.clock.forward(1))
     assert not load.open
-    assert rig.state() == rig.idle
-    assert rig.told("error")[0]["code"] == "ETIMEDOUT"
-    assert [event[2] for event in rig.log.since(0)][-2:] == [
+    assert bench.state() == bench.idle
+    assert bench.told("error")[0]["code"] == "ETIMEDOUT"
+    assert [event[2] for event in bench.log.since(0)][-2:] == [
         "provisioning.error",
         "provisioning.aborted",
     ]
-    assert rig.loads.load_status(load.pid)["code"] == "ETIMEDOUT"
+    assert bench.loads.load_status(load.pid)["code"] == "ETIMEDOUT"
 
 
 @pytest.mark.requirement("P-41", "P-42")
 def test_a_load_that_takes_too_long_ends_though_bytes_come():
-    rig = Rig()
-    load = begun(rig)
+    bench = RuntimeBench()
+    load = begun(bench)
     at = 0
     while load.open:
         load.write(memoryview(IMAGE)[at : at + 1])
         at += 1
-        rig.loads.poll(rig.clock.forward(1000))
+        bench.loads.poll(bench.clock.forward(1000))
     assert at == TOTAL_MS // 1000 + 1
     assert load.failed.errno == ETIMEDOUT
-    assert rig.state() == rig.idle
+    assert bench.state() == bench.idle
 
 
 # ---- several, and the PIDs --------------------------------------------------------------------
@@ -186,41 +187,41 @@ def test_a_load_that_takes_too_long_ends_though_bytes_come():
 
 @pytest.mark.requirement("P-44")
 def test_loads_at_once_each_have_their_state_and_their_end():
-    rig = Rig()
-    loads = [begun(rig) for _ in range(3)]
+    bench = RuntimeBench()
+    loads = [begun(bench) for _ in range(3)]
     for at in range(0, len(IMAGE), 20):
         for load in loads:
             if load.open:
                 load.write(memoryview(IMAGE)[at : at + 20], at)
         loads[1].abort()
-    assert rig.loads.end(loads[2].pid) == 3
-    assert rig.loads.load_status(loads[0].pid)["state"] == "LOADING"
-    assert errno_of(rig.loads.session, loads[1].pid) == ESRCH
-    assert rig.loads.end(loads[0].pid) == 1
-    assert rig.vm.pids() == (1, 3)
+    assert bench.loads.end(loads[2].pid) == 3
+    assert bench.loads.load_status(loads[0].pid)["state"] == "LOADING"
+    assert errno_of(bench.loads.session, loads[1].pid) == ESRCH
+    assert bench.loads.end(loads[0].pid) == 1
+    assert bench.vm.pids() == (1, 3)
 
 
 @pytest.mark.requirement("P-71")
 def test_a_wanted_pid_that_is_in_use_gives_another_one_or_a_refusal():
-    rig = Rig()
-    assert begun(rig, pid=4).pid == 4
-    assert begun(rig, pid=4).pid == 1
-    assert errno_of(lambda: begun(rig, pid=4, fixed_pid=True)) == EBUSY
-    assert rig.told("error")[0]["code"] == "EBUSY"
+    bench = RuntimeBench()
+    assert begun(bench, pid=4).pid == 4
+    assert begun(bench, pid=4).pid == 1
+    assert errno_of(lambda: begun(bench, pid=4, fixed_pid=True)) == EBUSY
+    assert bench.told("error")[0]["code"] == "EBUSY"
 
 
 @pytest.mark.requirement("P-45")
 def test_a_task_under_debug_is_neither_ended_nor_replaced():
-    rig = Rig()
-    pid = rig.load(an_image(SPIN, name="app", multiple=False))
-    rig.node.lock(pid)
+    bench = RuntimeBench()
+    pid = bench.load(an_image(SPIN, name="app", multiple=False))
+    bench.node.lock(pid)
     with pytest.raises(HsxError) as caught:
-        rig.loads.free("app")
+        bench.loads.free("app")
     assert (caught.value.errno, caught.value.detail) == (EBUSY, f"pid_locked:{pid}")
-    assert errno_of(rig.node.kill, pid) == EBUSY
-    rig.node.lock(pid, False)
-    rig.loads.free("app")
-    assert rig.vm.pids() == ()
+    assert errno_of(bench.node.kill, pid) == EBUSY
+    bench.node.lock(pid, False)
+    bench.loads.free("app")
+    assert bench.vm.pids() == ()
 
 
 # ---- all of it, against a small model ---------------------------------------------------------
@@ -238,7 +239,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rig = Rig(tasks=4)
+        self.bench = RuntimeBench(tasks=4)
         self.model: dict[int, int] = {}  # PID of an open load -> bytes in
         self.touched: dict[int, int] = {}
         self.begun: dict[int, int] = {}
@@ -255,32 +256,32 @@ class Machine(RuleBasedStateMachine):
     def begin(self) -> None:
         if len(self.model) + len(self.good) == 4:
             with pytest.raises(HsxError):
-                self.rig.loads.begin("UART:1", len(FULL))
+                self.bench.loads.begin("UART:1", len(FULL))
             return
-        pid = self.rig.loads.begin("UART:1", len(FULL)).pid
+        pid = self.bench.loads.begin("UART:1", len(FULL)).pid
         assert pid not in self.model and pid not in self.good
         self.model[pid] = 0
-        self.touched[pid] = self.begun[pid] = self.rig.clock()
+        self.touched[pid] = self.begun[pid] = self.bench.clock()
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), start=st.integers(0, len(FULL)), size=st.integers(0, 200))
     def write(self, data, start, size) -> None:
         pid = self.pick(data)
         view = memoryview(FULL)[start : start + size]
-        self.touched[pid] = self.rig.clock()
+        self.touched[pid] = self.bench.clock()
         if start > self.model[pid]:
-            assert errno_of(self.rig.loads.write, pid, view, start) == EINVAL
+            assert errno_of(self.bench.loads.write, pid, view, start) == EINVAL
             return
         self.model[pid] = max(self.model[pid], start + len(view))
-        assert self.rig.loads.write(pid, view, start) == self.model[pid]
+        assert self.bench.loads.write(pid, view, start) == self.model[pid]
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())
     def rest(self, data) -> None:
         pid = self.pick(data)
-        self.rig.loads.write(pid, memoryview(FULL)[self.model[pid] :])
+        self.bench.loads.write(pid, memoryview(FULL)[self.model[pid] :])
         self.model[pid] = len(FULL)
-        self.touched[pid] = self.rig.clock()
+        self.touched[pid] = self.bench.clock()
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), at=st.integers(0, len(FULL) - 1))
@@ -291,8 +292,8 @@ class Machine(RuleBasedStateMachine):
         wrong[at] ^= 4
         done = self.model[pid]
         try:
-            self.rig.loads.write(pid, memoryview(wrong)[done:])
-            self.rig.loads.end(pid)
+            self.bench.loads.write(pid, memoryview(wrong)[done:])
+            self.bench.loads.end(pid)
             assert at < done or 0x20 <= at < 0x60  # a name that is another name
             self.good.add(pid)
         except HsxError as error:
@@ -304,40 +305,40 @@ class Machine(RuleBasedStateMachine):
     def end(self, data) -> None:
         pid = self.pick(data)
         if self.model[pid] == len(FULL):
-            assert self.rig.loads.end(pid) == pid
+            assert self.bench.loads.end(pid) == pid
             self.good.add(pid)
         else:
-            assert errno_of(self.rig.loads.end, pid) == EBADMSG
+            assert errno_of(self.bench.loads.end, pid) == EBADMSG
         self.forget(pid)
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())
     def abort(self, data) -> None:
         pid = self.pick(data)
-        self.rig.loads.abort(pid)
+        self.bench.loads.abort(pid)
         self.forget(pid)
 
     @precondition(lambda self: self.good)
     @rule(data=st.data())
     def kill(self, data) -> None:
         pid = data.draw(st.sampled_from(sorted(self.good)))
-        self.rig.node.kill(pid)
+        self.bench.node.kill(pid)
         self.good.remove(pid)
 
     @rule(ms=st.sampled_from([1, 500, 2999, 3001, 8000]))
     def wait(self, ms) -> None:
-        now = self.rig.clock.forward(ms)
-        self.rig.loads.poll(now)
+        now = self.bench.clock.forward(ms)
+        self.bench.loads.poll(now)
         for pid in list(self.model):
             if now - self.touched[pid] > WRITE_MS or now - self.begun[pid] > TOTAL_MS:
                 self.forget(pid)
 
     @invariant()
     def node_holds_what_the_model_says(self) -> None:
-        node = self.rig.node
-        assert set(self.rig.vm.pids()) == set(self.model) | self.good
+        node = self.bench.node
+        assert set(self.bench.vm.pids()) == set(self.model) | self.good
         for pid, done in self.model.items():
-            assert self.rig.loads.session(pid).done == done
+            assert self.bench.loads.session(pid).done == done
             assert node.values.count(pid) == 0
         for pid in self.good:
             assert (node.values.count(pid), node.commands.count(pid)) == (1, 1)
@@ -346,10 +347,10 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for pid in list(self.model):
-            self.rig.loads.abort(pid)
+            self.bench.loads.abort(pid)
         for pid in self.good:
-            self.rig.node.kill(pid)
-        assert self.rig.state()[:5] == self.rig.idle[:5]
+            self.bench.node.kill(pid)
+        assert self.bench.state()[:5] == self.bench.idle[:5]
 
 
 TestStates = Machine.TestCase

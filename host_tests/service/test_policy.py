@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from builders import Bench, an_image
+from bench.images import an_image
+from bench.node import NodeBench
 from hsx.errors import EBADMSG, ENOTSUP, HsxError
 from hsx.image.build import info_section
 from hsx.image.metadata import Info
@@ -13,13 +14,13 @@ from hsx.image.verify import verify
 from hsx.service.policy import Policy
 
 ABI = 0x10000  # of the node
-HAS = 0x01 | 0x02 | 0x08 | 0x10  # of a Bench
+HAS = 0x01 | 0x02 | 0x08 | 0x10  # of a NodeBench
 
 
 def judge(image: bytes, version: str = "", header_only: bool = False) -> HsxError | None:
     header, metadata, _ = verify(io.BytesIO(image).readinto, bytearray(64))
     try:
-        admission = Policy(Bench().node.svc).admission(version)
+        admission = Policy(NodeBench().node.svc).admission(version)
         admission.begin(header, bytearray(96))
         if not header_only:
             admission.end(metadata)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import hsx
+from bench.runtime import RuntimeBench
 from judge import refusals
 from powercut.medium import Medium
-from rig import Rig
 
 OUT = Path("build/refusals.json")
 
@@ -19,12 +19,12 @@ OUT = Path("build/refusals.json")
 @pytest.fixture(scope="module")
 def outcomes():
     """What became of each case, in their order, on one node."""
-    rig = Rig("nowhere", Medium(bytearray(b"\xff" * 0x8000)))
-    rig.boot()
-    hsx.attach(rig.runtime)
+    bench = RuntimeBench("nowhere", Medium(bytearray(b"\xff" * 0x8000)))
+    bench.boot()
+    hsx.attach(bench.runtime)
     names: dict = {}
     exec(refusals.ON_NODE, names)
-    names["r"] = names["Refusals"](rig.runtime, lambda call, *args: call(*args))
+    names["r"] = names["Refusals"](bench.runtime, lambda call, *args: call(*args))
     exec(refusals.setup(), names)
     rows = []
     for case in refusals.CASES:

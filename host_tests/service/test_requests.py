@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from hosted import (
+from bench.apps import (
     BREAK,
     LEVEL,
     LIMIT,
@@ -13,7 +13,7 @@ from hosted import (
     RESET,
     SERIAL,
     UID,
-    Hosted,
+    AppsBench,
     a_command,
     a_value,
     an_app,
@@ -44,10 +44,10 @@ MINUTE = 60000
 
 @pytest.fixture
 def host():
-    return Hosted()
+    return AppsBench()
 
 
-def told(host: Hosted) -> list[tuple]:
+def told(host: AppsBench) -> list[tuple]:
     """The events that the node sends now."""
     found = []
     while True:
@@ -58,7 +58,7 @@ def told(host: Hosted) -> list[tuple]:
         found.append(unpack_told(raw))
 
 
-def rows(host: Hosted, name: str, *numbers: int) -> list[dict]:
+def rows(host: AppsBench, name: str, *numbers: int) -> list[dict]:
     return read_list(host.send, name, *numbers)
 
 
@@ -80,7 +80,7 @@ def test_hello_says_who_the_node_is(host):
 
 
 def test_a_node_without_a_store_says_hello_and_refuses_what_is_about_one():
-    host = Hosted(store=False)
+    host = AppsBench(store=False)
     assert host.ask("hello").values["active"] is None
     for request in (("status",), ("slots", 0), ("images", 0, 1)):
         assert host.ask(*request).errno == ENODEV
@@ -121,14 +121,14 @@ def test_values_and_commands_are_the_registries(host):
 
 
 def test_limits_of_a_value_are_bits():
-    host = Hosted(apps=(an_app(values=[a_value(LEVEL, epsilon=1, low=HALF, high=0x7BFF)]),))
+    host = AppsBench(apps=(an_app(values=[a_value(LEVEL, epsilon=1, low=HALF, high=0x7BFF)]),))
     (row,) = rows(host, "values")
     assert (row["epsilon"], row["min"], row["max"]) == (1, HALF, 0x7BFF)
 
 
 def test_long_lists_come_in_pages_and_nothing_is_lost():
     many = [a_value(0x0100 + n, name="v" * (n % 70)) for n in range(60)]
-    host = Hosted(apps=(an_app(values=many),))
+    host = AppsBench(apps=(an_app(values=many),))
     first = host.ask("values", 0)
     assert 0 < first.next < 60
     assert host.ask("values", first.next).rows[0]["oid"] == 0x0100 + first.next
@@ -144,7 +144,7 @@ def test_the_longest_row_of_each_list_fits():
     for record in (value, command):
         record.group_name = long
     value.unit = long
-    host = Hosted(apps=(an_app("n" * 31, [value], [command]),))
+    host = AppsBench(apps=(an_app("n" * 31, [value], [command]),))
     task = host.task(1)
     task.source, task.instance, task.app = long, long, long
     task.priority, task.quantum, task.exit_code = 255, (1 << 30) - 1, 0xFFFFFFFF
@@ -353,7 +353,7 @@ def test_the_longest_event_fits_its_message(host):
     assert MAX_EVENT - 10 < len(raw) <= m.MAX
 
 
-def loads(host: Hosted, ms: int, chunk: int = 16) -> int:
+def loads(host: AppsBench, ms: int, chunk: int = 16) -> int:
     """One load, `ms` for each chunk; how many steps it took."""
     image = an_app("late", rodata=bytes(400))
     session = host.service.begin("UART:1", len(image))
@@ -393,7 +393,7 @@ def test_progress_arrives_at_most_four_times_a_second_and_only_rises(host, ms):
 def test_a_host_that_never_acknowledges_slows_no_load_and_takes_no_memory():
     steps, sent, grown = {}, {}, {}
     for window in (0, 8):
-        host = Hosted()
+        host = AppsBench()
         if window:
             host.ask("events", host.log.seq, window)
         sent[window] = 0

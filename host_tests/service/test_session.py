@@ -3,14 +3,15 @@ import io
 
 import pytest
 
-from builders import RET, Bench, an_image
+from bench.images import RET, an_image
+from bench.node import NodeBench
 from hsx.service.events import Events
 from hsx.service.loads import Loads
 from hsx.service.policy import Policy
 from hsx.service.session import PROGRESS_MS, Session
 
 
-class Rig(Bench):
+class LoadsBench(NodeBench):
     def __init__(self, **options) -> None:
         super().__init__(**options)
         self.log = Events(self.clock)
@@ -44,26 +45,26 @@ def finish(session: Pulled) -> None:
 
 @pytest.mark.requirement("P-84")
 def test_a_good_image_is_started_progressing_and_complete():
-    rig = Rig()
-    session = rig.session(an_image(*[RET] * 100))
+    bench = LoadsBench()
+    session = bench.session(an_image(*[RET] * 100))
     finish(session)
-    told = rig.told()
+    told = bench.told()
     assert told[0] == "provisioning.started"
     assert told[-1] == "provisioning.complete"
     assert told[1:-1] == ["provisioning.progress"]
-    assert rig.node.ps()[0]["state"] == "loaded"
+    assert bench.node.ps()[0]["state"] == "loaded"
 
 
 @pytest.mark.requirement("P-74", "P-75", "P-76", "P-77", "P-78")
 def test_each_event_of_a_load_has_its_fields():
-    rig = Rig()
+    bench = LoadsBench()
     image = an_image(*[RET] * 100)
-    finish(rig.session(image))
-    rig.session(image).abort()
+    finish(bench.session(image))
+    bench.session(image).abort()
     with pytest.raises(OSError):
-        finish(rig.session(image[:-1]))
+        finish(bench.session(image[:-1]))
     first = {}
-    for _, _, kind, pid, data in rig.log.since(0):
+    for _, _, kind, pid, data in bench.log.since(0):
         assert pid and data["source"] == "SD:app.hxe"
         first.setdefault(kind, data)
     assert first["provisioning.started"]["phase"] == "LOADING"
@@ -82,30 +83,30 @@ def test_each_event_of_a_load_has_its_fields():
 
 @pytest.mark.requirement("P-47", "P-84")
 def test_a_bad_image_is_an_error_then_aborted_and_leaves_nothing():
-    rig = Rig()
+    bench = LoadsBench()
     image = bytearray(an_image(*[RET] * 50))
     image[100] ^= 1
-    session = rig.session(bytes(image))
+    session = bench.session(bytes(image))
     with pytest.raises(OSError):
         finish(session)
-    assert rig.told()[-2:] == ["provisioning.error", "provisioning.aborted"]
-    error = rig.log.since(0)[-2][4]
+    assert bench.told()[-2:] == ["provisioning.error", "provisioning.aborted"]
+    error = bench.log.since(0)[-2][4]
     assert (error["code"], error["where"]) == ("EBADMSG", "end")
-    assert rig.state() == rig.idle
+    assert bench.state() == bench.idle
 
 
 @pytest.mark.requirement("P-47")
 def test_a_read_error_is_told_under_its_own_name():
-    rig = Rig()
+    bench = LoadsBench()
 
     def broken(buf):
         raise OSError(5, "read error")
 
-    session = rig.session(b"", readinto=broken)
+    session = bench.session(b"", readinto=broken)
     with pytest.raises(OSError):
         finish(session)
-    assert rig.log.since(0)[-2][4]["code"] == "EIO"
-    assert rig.state() == rig.idle
+    assert bench.log.since(0)[-2][4]["code"] == "EIO"
+    assert bench.state() == bench.idle
 
 
 @pytest.mark.requirement("P-9", "P-78", "P-91")
@@ -113,49 +114,49 @@ def test_abort_after_every_step_leaves_nothing():
     image = an_image(*[RET] * 100)
     steps = 0
     while True:
-        rig = Rig()
-        session = rig.session(image)
+        bench = LoadsBench()
+        session = bench.session(image)
         if not all(session.step() for _ in range(steps)):
             break
         session.abort()
-        assert rig.told()[-1] == "provisioning.aborted"
-        assert rig.state() == rig.idle
+        assert bench.told()[-1] == "provisioning.aborted"
+        assert bench.state() == bench.idle
         steps += 1
     assert steps == -(-len(image) // 32) + 1
 
 
 @pytest.mark.requirement("P-47")
 def test_a_heap_that_is_full_is_a_refusal():
-    rig = Rig()
+    bench = LoadsBench()
 
     def starved(buf):
         raise MemoryError
 
-    session = rig.session(b"", readinto=starved)
+    session = bench.session(b"", readinto=starved)
     with pytest.raises(OSError):
         finish(session)
-    assert rig.log.since(0)[-2][4]["code"] == "ENOSPC"
-    assert rig.state() == rig.idle
+    assert bench.log.since(0)[-2][4]["code"] == "ENOSPC"
+    assert bench.state() == bench.idle
 
 
 @pytest.mark.requirement("P-47")
 def test_no_free_pid_is_told_as_an_error_at_begin():
-    rig = Rig(tasks=1)
-    rig.load(an_image())
+    bench = LoadsBench(tasks=1)
+    bench.load(an_image())
     with pytest.raises(OSError):
-        rig.session(an_image())
-    assert rig.log.since(0)[-1][4]["where"] == "begin"
+        bench.session(an_image())
+    assert bench.log.since(0)[-1][4]["where"] == "begin"
 
 
 @pytest.mark.requirement("P-82")
 @pytest.mark.parametrize("ms", [0, 10, 100, 249, 250, 251, 1000])
 def test_progress_is_told_at_most_four_times_a_second_and_only_rises(ms):
     """`ms`: what each chunk takes."""
-    rig = Rig()
-    session = rig.session(an_image(*[RET] * 100))
+    bench = LoadsBench()
+    session = bench.session(an_image(*[RET] * 100))
     while session.step():
-        rig.clock.forward(ms)
-    progress = [event for event in rig.log.since(0) if event[2] == "provisioning.progress"]
+        bench.clock.forward(ms)
+    progress = [event for event in bench.log.since(0) if event[2] == "provisioning.progress"]
     times = [event[1] for event in progress]
     for before, after in zip(times, times[1:-1], strict=False):
         assert after - before >= PROGRESS_MS
@@ -167,10 +168,10 @@ def test_progress_is_told_at_most_four_times_a_second_and_only_rises(ms):
 
 
 def test_progress_of_a_source_of_unknown_length_tells_bytes():
-    rig = Rig()
-    session = rig.session(an_image(*[RET] * 100), total=-1)
+    bench = LoadsBench()
+    session = bench.session(an_image(*[RET] * 100), total=-1)
     while session.step():
-        rig.clock.forward(PROGRESS_MS)
-    data = next(event[4] for event in rig.log.since(0) if event[2] == "provisioning.progress")
+        bench.clock.forward(PROGRESS_MS)
+    data = next(event[4] for event in bench.log.since(0) if event[2] == "provisioning.progress")
     assert data["bytes_written"] == 64
     assert "percent" not in data and "total_bytes" not in data

@@ -3,15 +3,25 @@
 
 import pytest
 
-from builders import RET, SPIN, an_image, ldi
+from bench.images import RET, SPIN, an_image, ldi
+from bench.service import (
+    NETWORK,
+    NODE,
+    ServiceBench,
+    a_set,
+    admin,
+    an_app,
+    factory,
+    public,
+    stranger,
+    user,
+)
 from hsx.errors import EACCES, EBADMSG, EBUSY, ENODEV, ENOENT, EPERM, ESRCH, HsxError
 from hsx.image.build import command_section, value_section
 from hsx.image.metadata import Command, Value
 from hsx.link import command as c
 from hsx.service.policy import ADMIN, FACTORY, OFF, USER
 from hsxctl.signed_command import signed
-from service import site
-from service.site import NETWORK, NODE, Site, a_set, admin, an_app, factory, stranger, user
 
 ROLES = {USER: user, ADMIN: admin, FACTORY: factory}
 
@@ -35,7 +45,7 @@ def set_value(pid: int, oid: int, bits: int) -> bytes:
 @pytest.mark.parametrize("level", range(4))
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_sets_the_values_up_to_its_level(role, level):
-    node = Site()
+    node = ServiceBench()
     pid = node.load(an_app_with_values("one"))
     command = node.command(c.SET, set_value(pid, 0x100 + level, 0x3C00), ROLES[role])
     if level <= role:
@@ -50,7 +60,7 @@ def test_a_role_sets_the_values_up_to_its_level(role, level):
 @pytest.mark.parametrize("action", range(1, 11))
 @pytest.mark.parametrize("role", ROLES)
 def test_each_action_needs_its_role(role, action):
-    node = Site()
+    node = ServiceBench()
     needs = USER if action in (c.SET, c.CALL) else ADMIN
     command = node.command(action, bytes(32), ROLES[role])
     if role >= needs:
@@ -61,19 +71,19 @@ def test_each_action_needs_its_role(role, action):
 
 @pytest.mark.requirement("P-D5", "P-87")
 def test_a_command_acts_once():
-    node = Site()
+    node = ServiceBench()
     pid = node.load(an_app_with_values("one"))
     command = node.command(c.SET, set_value(pid, 0x100, 0x3C00), user)
     node.commands.perform(command)
     node.node.set_value(pid, 0x100, 0)
     assert refused(node.commands.perform, command) == EPERM
-    again = Site(node.store_part)  # after a reset too
+    again = ServiceBench(node.store_part)  # after a reset too
     again.load(an_app_with_values("one"))
     assert refused(again.commands.perform, command) == EPERM
 
 
 def test_counters_of_keys_are_their_own():
-    node = Site()
+    node = ServiceBench()
     pid = node.load(an_app_with_values("one"))
     node.commands.perform(node.command(c.SET, set_value(pid, 0x100, 1), user, counter=1000))
     node.commands.perform(node.command(c.SET, set_value(pid, 0x100, 2), admin, counter=7))
@@ -83,7 +93,7 @@ def test_counters_of_keys_are_their_own():
 
 @pytest.mark.requirement("P-D5")
 def test_a_command_with_any_byte_changed_is_refused():
-    node = Site()
+    node = ServiceBench()
     pid = node.load(an_app_with_values("one"))
     good = node.command(c.SET, set_value(pid, 0x100, 0x3C00), user)
     before = node.snapshot()
@@ -116,7 +126,7 @@ def test_a_command_with_any_byte_changed_is_refused():
     ],
 )
 def test_what_does_not_fit_is_refused_and_changes_nothing(more, errno):
-    node = Site()
+    node = ServiceBench()
     action = more.pop("action", c.SET)
     command = node.command(action, more.pop("acts_on", bytes(32)), **{"key": admin, **more})
     before = node.state()
@@ -126,12 +136,12 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(more, errno):
 
 @pytest.mark.parametrize("nodes", [[NODE], [1, NODE, 126], None])
 def test_a_node_takes_what_names_it_among_others(nodes):
-    node = Site()
+    node = ServiceBench()
     assert node.commands.judge(node.command(c.KILL, b"\1", nodes=nodes)) == ADMIN
 
 
 def test_a_node_without_a_number_takes_only_what_is_for_all():
-    node = Site()
+    node = ServiceBench()
     node.policy.number = 127
     assert node.commands.judge(node.command(c.KILL, b"\1", nodes=None)) == ADMIN
     everyone_else = node.command(c.KILL, b"\1", nodes=list(range(1, 127)))
@@ -139,7 +149,7 @@ def test_a_node_without_a_number_takes_only_what_is_for_all():
 
 
 def test_without_signatures_anyone_may_ask():
-    node = Site()
+    node = ServiceBench()
     node.policy.commands = OFF
     pid = node.load(an_app_with_values("one"))
     command = signed(None, c.SET, set_value(pid, 0x103, 0x3C00), network=NETWORK)
@@ -149,7 +159,7 @@ def test_without_signatures_anyone_may_ask():
 
 
 def test_a_signature_that_is_there_counts_even_if_none_is_needed():
-    node = Site()
+    node = ServiceBench()
     node.policy.commands = OFF
     bad = bytearray(node.command(c.KILL, b"\1"))
     bad[-1] ^= 1
@@ -157,14 +167,14 @@ def test_a_signature_that_is_there_counts_even_if_none_is_needed():
 
 
 def test_a_node_without_a_store_can_count_no_command():
-    node = Site()
+    node = ServiceBench()
     command = node.command(c.KILL, b"\1")
     node.policy.store = None
     assert refused(node.commands.perform, command) == ENODEV
 
 
 def test_a_call_gives_its_result_and_its_token_is_signed():
-    node = Site()
+    node = ServiceBench()
     section = command_section([Command(1, 1, 0, 0, 4, "answer", "", None)])
     pid = node.load(an_image(SPIN, ldi(0, 42), RET, name="one", sections=(section,)))
     oid = (0x101).to_bytes(2, "little")
@@ -174,7 +184,7 @@ def test_a_call_gives_its_result_and_its_token_is_signed():
 
 
 def test_a_set_is_activated_confirmed_and_rolled_back_by_commands():
-    node = Site()
+    node = ServiceBench()
     first, second = a_set(an_app("one", 1)), a_set(an_app("one", 2), an_app("two", 2))
     for sent, apps in ((first, ["one"]), (second, ["one", "two"])):
         assert node.send(node.stage(sent, flags=0), sent.data) == 0
@@ -192,7 +202,7 @@ def test_a_set_is_activated_confirmed_and_rolled_back_by_commands():
 
 
 def test_a_task_is_ended_by_command():
-    node = Site()
+    node = ServiceBench()
     pid = node.load(an_app("one", 1))
     node.commands.perform(node.command(c.KILL, bytes([pid])))
     assert node.runs() == []
@@ -200,7 +210,7 @@ def test_a_task_is_ended_by_command():
 
 @pytest.mark.requirement("P-88")
 def test_who_keeps_trying_fills_no_log():
-    node = Site()
+    node = ServiceBench()
     before = node.log.seq
     for _ in range(1000):
         refused(node.commands.perform, bytes(c.SIZE))
@@ -213,7 +223,7 @@ def test_who_keeps_trying_fills_no_log():
 
 
 def test_no_signature_over_something_else_passes_for_a_command():
-    node = Site()
-    body = c.pack(c.KILL, b"\1", NETWORK, [NODE], key=site.public(admin), counter=1)
+    node = ServiceBench()
+    body = c.pack(c.KILL, b"\1", NETWORK, [NODE], key=public(admin), counter=1)
     for context in (b"", b"HSX image 1\0"):
         assert refused(node.commands.perform, body + admin.sign(context + body)) == EACCES

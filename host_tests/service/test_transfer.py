@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
+from bench.service import ServiceBench, a_set, an_app, stranger, user, vouched
 from hsx.errors import EACCES, EBADMSG, EBUSY, ENODEV, ENOSPC, ENOTSUP, EPERM
 from hsx.image.build import info_section
 from hsx.image.metadata import Info
@@ -14,7 +15,6 @@ from hsx.link import command as c
 from hsx.service.policy import REQUIRE
 from hsx.service.transfer import Transfer
 from hsxctl.bank_image import bank_image, describe
-from service.site import Site, a_set, an_app, stranger, user, vouched
 
 TWO = a_set(an_app("one", 1), an_app("two", 1, sections=(info_section(Info("1", 3, 0, 0, 0)),)))
 
@@ -28,25 +28,25 @@ def shuffled(places):
     return places
 
 
-def load(node: Site, image: bytes, **more) -> bytes:
+def load(node: ServiceBench, image: bytes, **more) -> bytes:
     return node.command(c.LOAD, hashlib.sha256(image).digest(), total=len(image), **more)
 
 
 @pytest.mark.parametrize("order", [None, backwards, shuffled])
 @pytest.mark.parametrize("chunk", [64, 512, 4096])
 def test_a_set_runs_whatever_the_order_of_its_blocks(order, chunk):
-    node = Site()
+    node = ServiceBench()
     assert node.send(node.stage(TWO), TWO.data, order, chunk) == 0
     assert node.runs() == ["one", "two"]
     status = node.provisioning.status()
     assert (status["active"], status["state"]) == ("A", "trial")
     assert node.provisioning.active_digest() == TWO.digest
-    bank = Site(node.store_part).provisioning.store.commit.reader(1)
+    bank = ServiceBench(node.store_part).provisioning.store.commit.reader(1)
     assert (bank.count, bank.epoch) == (2, 0)
 
 
 def test_events_tell_of_a_set_as_of_an_image():
-    node = Site()
+    node = ServiceBench()
     assert node.send(node.stage(TWO), TWO.data) == 0
     started = node.told("provisioning.started")[0]
     assert (started["source"], started["total_bytes"]) == ("UART:1", len(TWO.data))
@@ -57,7 +57,7 @@ def test_events_tell_of_a_set_as_of_an_image():
 
 @pytest.mark.parametrize("cut", range(0, 2, 1))
 def test_a_set_that_broke_off_goes_on_after_a_reset(cut):
-    node = Site()
+    node = ServiceBench()
     large = a_set(an_image(*[SPIN] * 3000, name="large"))
     header = node.stage(large)
     assert node.transfer.begin(memoryview(header), len(large.data), "CAN") == 0
@@ -65,7 +65,7 @@ def test_a_set_that_broke_off_goes_on_after_a_reset(cut):
         assert node.transfer.write(at, memoryview(large.data)[at : at + 512]) == 0
     if cut:
         node.transfer.abort()
-    again = Site(node.store_part)
+    again = ServiceBench(node.store_part)
     there = again.transfer.begin(memoryview(header), len(large.data), "CAN")
     assert 4096 <= there <= 9216
     for at in range(there, len(large.data), 512):
@@ -80,7 +80,7 @@ def test_a_set_that_broke_off_goes_on_after_a_reset(cut):
 @pytest.mark.parametrize("changed", [0, 1, 2])
 def test_what_the_running_set_has_too_need_not_be_sent(changed):
     apps = [an_image(*[SPIN] * (300 + 200 * n), name=f"app{n}") for n in range(3)]
-    node = Site()
+    node = ServiceBench()
     first = a_set(*apps)
     assert node.send(node.stage(first), first.data) == 0
     node.provisioning.confirm()
@@ -108,7 +108,7 @@ def test_what_the_running_set_has_too_need_not_be_sent(changed):
 
 
 def test_what_is_neither_sent_nor_there_is_missed_at_the_end():
-    node = Site()
+    node = ServiceBench()
     large = a_set(an_image(*[SPIN] * 300, name="large"))
     assert node.transfer.begin(memoryview(node.stage(large)), len(large.data), "CAN") == 0
     node.transfer.write(0, memoryview(large.data)[:512])
@@ -120,7 +120,7 @@ def test_what_is_neither_sent_nor_there_is_missed_at_the_end():
 
 @pytest.mark.requirement("P-40")
 def test_a_header_that_has_acted_is_told_again_and_changes_nothing():
-    node = Site()
+    node = ServiceBench()
     header = node.stage(TWO)
     assert node.send(header, TWO.data) == 0
     before = node.snapshot()
@@ -131,7 +131,7 @@ def test_a_header_that_has_acted_is_told_again_and_changes_nothing():
 
 
 def test_a_header_that_has_acted_does_not_bring_its_set_back():
-    node = Site()
+    node = ServiceBench()
     header = node.stage(TWO)
     assert node.send(header, TWO.data) == 0
     node.provisioning.confirm()
@@ -147,7 +147,7 @@ def test_a_header_that_has_acted_does_not_bring_its_set_back():
 @pytest.mark.parametrize(("key", "errno"), [(user, EACCES), (stranger, EACCES), (None, EACCES)])
 @pytest.mark.parametrize("action", [c.STAGE, c.LOAD])
 def test_a_stream_of_someone_who_may_not_is_refused_at_its_header(key, errno, action):
-    node = Site()
+    node = ServiceBench()
     image = an_app("one", 1)
     header = node.stage(TWO, key) if action == c.STAGE else load(node, image, key=key)
     before = node.snapshot()
@@ -159,7 +159,7 @@ def test_a_stream_of_someone_who_may_not_is_refused_at_its_header(key, errno, ac
 
 
 def test_a_header_about_another_length_is_refused():
-    node = Site()
+    node = ServiceBench()
     assert node.transfer.begin(memoryview(node.stage(TWO)), len(TWO.data) + 1, "CAN") == -EBADMSG
     assert node.transfer.begin(memoryview(bytes(64)), 512, "CAN") == -EBADMSG
     kill = node.command(c.KILL, b"\1", total=512)
@@ -169,7 +169,7 @@ def test_a_header_about_another_length_is_refused():
 @pytest.mark.requirement("P-104")
 def test_a_set_with_any_byte_changed_does_not_run():
     good = a_set(an_app("one", 1))
-    node = Site()
+    node = ServiceBench()
     before = node.state()
     for at in range(len(good.data)):
         changed = bytearray(good.data)
@@ -191,7 +191,7 @@ def a_lie(**fields):
 
 @pytest.mark.parametrize("fields", [{"epoch": 9}, {"name": "other"}, {"version": "2"}])
 def test_a_directory_that_lies_about_its_images_is_refused(fields):
-    node = Site()
+    node = ServiceBench()
     sent = a_lie(**fields)
     assert node.send(node.stage(sent), sent.data) == -EBADMSG
     assert node.provisioning.status()["active"] == "none"
@@ -209,7 +209,7 @@ def test_a_directory_that_lies_about_its_images_is_refused(fields):
     ids=["unsigned", "wrong role", "stranger", "capability"],
 )
 def test_an_image_that_may_not_run_is_refused_before_the_commit(image, errno):
-    node = Site(signatures=REQUIRE)
+    node = ServiceBench(signatures=REQUIRE)
     sent = a_set(vouched(an_app("good", 1)), image)
     before = node.state()
     assert node.send(node.stage(sent), sent.data) == -errno
@@ -218,11 +218,11 @@ def test_an_image_that_may_not_run_is_refused_before_the_commit(image, errno):
     good = a_set(vouched(an_app("good", 1)))
     assert node.send(node.stage(good), good.data) == 0
     assert node.runs() == ["good"]
-    assert Site(node.store_part, REQUIRE).runs() == ["good"]
+    assert ServiceBench(node.store_part, REQUIRE).runs() == ["good"]
 
 
 def test_a_set_below_the_floor_is_refused():
-    node = Site()
+    node = ServiceBench()
     new = a_set(an_app("one", 1, sections=(info_section(Info("2", 5, 0, 0, 0)),)))
     assert node.send(node.stage(new), new.data) == 0
     node.commands.perform(node.command(c.CONFIRM, new.digest + (5).to_bytes(4, "little")))
@@ -232,7 +232,7 @@ def test_a_set_below_the_floor_is_refused():
 
 
 def test_an_image_goes_into_the_vm_in_order():
-    node = Site()
+    node = ServiceBench()
     image = an_app("one", 1)
     assert node.send(load(node, image), image, chunk=100) == 0
     assert node.transfer.needs_order
@@ -242,7 +242,7 @@ def test_an_image_goes_into_the_vm_in_order():
 
 
 def test_an_image_that_is_not_the_signed_one_leaves_nothing():
-    node = Site()
+    node = ServiceBench()
     before = node.state()
     header = load(node, an_app("one", 1))
     assert node.send(header, an_app("one", 2)) == -EBADMSG
@@ -250,7 +250,7 @@ def test_an_image_that_is_not_the_signed_one_leaves_nothing():
 
 
 def test_one_transfer_at_a_time():
-    node = Site()
+    node = ServiceBench()
     other = Transfer(node.service, node.commands)
     assert node.transfer.begin(memoryview(node.stage(TWO)), len(TWO.data), "CAN") == 0
     assert other.begin(memoryview(node.stage(TWO)), len(TWO.data), "UART") == -EBUSY
@@ -259,7 +259,7 @@ def test_one_transfer_at_a_time():
 
 
 def test_a_set_larger_than_the_bank_is_refused_before_anything_is_lost():
-    node = Site()
+    node = ServiceBench()
     assert node.send(node.stage(TWO), TWO.data) == 0
     node.provisioning.confirm()
     before = node.snapshot()
@@ -269,21 +269,21 @@ def test_a_set_larger_than_the_bank_is_refused_before_anything_is_lost():
 
 
 def test_bytes_beyond_the_announced_end_are_refused():
-    node = Site()
+    node = ServiceBench()
     assert node.transfer.begin(memoryview(node.stage(TWO)), len(TWO.data), "CAN") == 0
     assert node.transfer.write(len(TWO.data) - 1, memoryview(b"ab")) == -ENOSPC
     assert node.transfer.end() == -EBUSY
 
 
 def test_a_board_without_a_store_takes_images_and_no_sets():
-    from rig import Rig
+    from bench.runtime import RuntimeBench
 
-    rig = Rig("nowhere")
-    rig.boot()
+    bench = RuntimeBench("nowhere")
+    bench.boot()
     from hsx.service.signed_commands import SignedCommands
     from hsxctl.signed_command import signed
 
-    transfer = Transfer(rig.service, SignedCommands(rig.service))
+    transfer = Transfer(bench.service, SignedCommands(bench.service))
     header = signed(None, c.STAGE, TWO.digest, total=len(TWO.data))
     assert transfer.begin(memoryview(header), len(TWO.data), "CAN") == -ENODEV
     image = an_app("one", 1)
@@ -291,4 +291,4 @@ def test_a_board_without_a_store_takes_images_and_no_sets():
     assert transfer.begin(memoryview(header), len(image), "CAN") == 0
     assert transfer.write(0, memoryview(image)) == 0
     assert (transfer.end(), transfer.poll(0)) == (0, 0)
-    assert [task.instance for task in rig.node.tasks.order] == ["one"]
+    assert [task.instance for task in bench.node.tasks.order] == ["one"]

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from builders import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
+from bench.images import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl import fat_image
 from hsxctl.simulate.unix import UnixNode, command
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
 from hsxctl import fat_image
 
 pytestmark = pytest.mark.sim

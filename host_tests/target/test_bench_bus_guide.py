@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.images import SPIN, an_image
 from bench_bus.command import PROGRAM
-from builders import SPIN, an_image
 from docs.console import blocks, compare, dialogue, put, tool
 
 pytestmark = pytest.mark.target

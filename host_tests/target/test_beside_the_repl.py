@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from builders import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
+from bench.images import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl import fat_image
 
 pytestmark = pytest.mark.target

@@ -6,9 +6,9 @@ import ast
 
 import pytest
 
+from bench.images import SPIN, words
 from bootmatrix import run, table
 from bootmatrix.bench import Bench
-from builders import SPIN, words
 from hsx.image.build import build
 from hsx.link.host_messages import read_list
 from hsxctl import fat_image

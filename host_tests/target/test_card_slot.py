@@ -5,7 +5,7 @@ import ast
 
 import pytest
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
 from hsxctl import fat_image
 
 pytestmark = pytest.mark.target

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import SLEEP, SPIN, an_image, ldi, ldi32, svc
+from bench.images import SLEEP, SPIN, an_image, ldi, ldi32, svc
 from hsx.image.build import value_section
 from hsx.image.metadata import Value
 from hsxctl import fat_image

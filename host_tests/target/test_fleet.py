@@ -10,8 +10,8 @@ from pathlib import Path
 import can
 import pytest
 
-from builders import RET, SPIN, ldi
-from builders import an_image as image_of
+from bench.images import RET, SPIN, ldi
+from bench.images import an_image as image_of
 from hsxctl import image_set, settings
 from hsxctl.cli import main
 from hsxctl.fleet import work

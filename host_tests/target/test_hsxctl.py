@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from builders import SPIN, an_image
-from hosted import an_app
+from bench.apps import an_app
+from bench.images import SPIN, an_image
 from hsxctl import settings
 from hsxctl.cli import main
 from hsxctl.simulate.qemu import QemuNode

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
 from docs.console import blocks, compare, put, run, session, tool
 from hsxctl import fat_image
 from hsxctl.cli import main

@@ -9,7 +9,7 @@ import sys
 import pytest
 from mpremote.transport import TransportExecError
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
 from hsx.image.build import value_section
 from hsx.image.metadata import Value
 from hsxctl import fat_image

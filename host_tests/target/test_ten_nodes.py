@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
+from bench.images import SPIN, an_image
+from bench.links import Terminal
 from bench_bus.command import PROGRAM, SimCommand
-from builders import SPIN, an_image
-from desk import Terminal
 from screen import frames, plain, record, recorded
 
 pytestmark = pytest.mark.target

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
 from hsx.image.build import value_section
 from hsx.image.metadata import Value
 from hsx.link import command as c

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from bench.pty_uart import PtyUart
 from fakes import machine, machine_can, pyb
 from fakes.canbus import Frame
 from hsx.link.can_master import CanMaster
@@ -16,7 +17,6 @@ from hsx.transport import can_machine, can_pyb
 from hsx.transport.can_slcan import SlcanRunner
 from hsxctl.connect import can as connect
 from measure.can_fleet import HEADER, MemorySink
-from transport.pty_uart import PtyUart
 
 NODE = 5
 FRAME_US = 260  # of 8 bytes at 500 kbit/s, with stuffing

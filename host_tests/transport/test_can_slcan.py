@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.pty_uart import PtyUart
 from fakes import machine
 from fakes.machine import UART
 from hsx.transport.can_slcan import SlcanRunner
-from transport.pty_uart import PtyUart
 from transport.stub_engine import StubEngine
 
 

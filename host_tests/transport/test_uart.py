@@ -10,6 +10,7 @@ import tty
 
 import pytest
 
+from bench.uart_engines import HEADER, Echo, StrictSink
 from fakes import machine
 from hsx import ticks
 from hsx.errors import EACCES, HsxError
@@ -18,7 +19,6 @@ from hsx.link.uart_node import UartNode
 from hsx.transport.uart import UartRunner
 from hsxctl.connect.serial import SerialLink
 from hsxctl.errors import NO_NODE, ToolError
-from uart_ends import HEADER, Echo, StrictSink
 
 DATA = random.Random(11).randbytes(20_000)
 

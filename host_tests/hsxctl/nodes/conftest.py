@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from builders import SPIN
-from builders import an_image as image_of
-from desk import Desk
+from bench.images import SPIN
+from bench.images import an_image as image_of
+from bench.links import LinksBench
+from bench.service import admin, an_app, stranger, user
 from hsxctl import settings
 from hsxctl.cli import main
 from hsxctl.output import Output
-from service.site import admin, an_app, stranger, user
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +38,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def desk():
-    with Desk() as desk:
-        yield desk
+def bench():
+    with LinksBench() as bench:
+        yield bench
 
 
 class Said:

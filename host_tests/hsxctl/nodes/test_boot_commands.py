@@ -6,16 +6,16 @@ import time
 
 import pytest
 
-from desk import Desk
+from bench.links import LinksBench
+from bench.service import NETWORK
 from hsxctl.cli import main
-from service.site import NETWORK
 
 KEY = ["--key", "admin.pem", "--network", str(NETWORK)]
 
 
 def test_boot_shows_the_report_of_the_node(folder, capsys):
-    with Desk(5) as desk:
-        assert main(["boot", *desk.uart, "--json"]) == 0
+    with LinksBench(5) as bench:
+        assert main(["boot", *bench.uart, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert rows[0]["source"] == "reset"
     assert {"result", "code", "detail", "ms"} <= set(rows[0])
@@ -23,9 +23,9 @@ def test_boot_shows_the_report_of_the_node(folder, capsys):
 
 @pytest.mark.parametrize(("option", "word"), [([], 0), (["--safe"], 0x100)])
 def test_reset_answers_first_and_then_starts_anew(folder, capsys, option, word):
-    with Desk(5) as desk:
-        board = desk.sites[0].board
-        assert main(["reset", *option, *KEY, *desk.uart]) == 0
+    with LinksBench(5) as bench:
+        board = bench.nodes[0].board
+        assert main(["reset", *option, *KEY, *bench.uart]) == 0
         end = time.monotonic() + 20
         while not board.resets and time.monotonic() < end:
             time.sleep(0.01)

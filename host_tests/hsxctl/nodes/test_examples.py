@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 import hsx
-from desk import Desk, Terminal, _Board, wait_for
-from hosted import a_command, a_value
-from hosted import an_app as app_of
+from bench.apps import a_command, a_value
+from bench.apps import an_app as app_of
+from bench.links import LinksBench, Terminal, _Board, wait_for
+from bench.service import NETWORK
 from hsxctl import settings
 from hsxctl.cli import main
 from hsxctl.fleet import work
 from pty_repl import PtyRepl
-from service.site import NETWORK
 
 COMMANDS = ("nodes", "push", "ps", "status", "slots", "activate", "confirm", "rollback", "abort")
 COMMANDS += ("kill", "boot", "reset", "values", "call", "events", "log", "fleet")
@@ -52,41 +52,41 @@ def nodes(folder, monkeypatch, command):
     )
     uids = {b"desk2": bytes.fromhex(UID)}
     monkeypatch.setattr(_Board, "unique_id", lambda board: uids.get(board._uid, board._uid))
-    with Desk(3, 4, 127 if command == "nodes" else 5) as desk:
-        hsx.attach(desk.sites[0].runtime)
-        with PtyRepl(desk.lock) as repl:
-            desk.ports = {
-                "/dev/ttyUSB0": desk.uart[1],
+    with LinksBench(3, 4, 127 if command == "nodes" else 5) as bench:
+        hsx.attach(bench.nodes[0].runtime)
+        with PtyRepl(bench.lock) as repl:
+            bench.ports = {
+                "/dev/ttyUSB0": bench.uart[1],
                 "/dev/ttyACM0": repl.path,
-                "socketcan:can0": desk.can[1],
+                "socketcan:can0": bench.can[1],
             }
-            yield desk
+            yield bench
         hsx._kept.clear()
 
 
-def ready(desk, command, example):
+def ready(bench, command, example):
     """What an example starts from."""
-    main_link = ["--uart", desk.uart[1]]
+    main_link = ["--uart", bench.uart[1]]
     if command == "activate":
         assert main(["push", "apps/hello.hxe", "--no-activate", *main_link]) == 0
     elif command in ("confirm", "rollback"):
         assert main(["push", "base.hxe", *main_link]) == 0
-        wait_for(desk, "base")
+        wait_for(bench, "base")
         if command == "rollback":
-            desk.sites[0].provisioning.confirm()
+            bench.nodes[0].provisioning.confirm()
             assert main(["push", "pump.hxe", *main_link]) == 0
-            wait_for(desk, "pump")
+            wait_for(bench, "pump")
     elif command == "abort":
         assert main(["push", "base.hxe", "--no-activate", *main_link]) == 0
     elif command == "fleet" and not Path("rollout.json").exists():
         words = ["push", "apps/hello.hxe", "--canaries", "1", "--healthy", "0", "--confirm"]
-        assert main([*words, "--can", desk.can[1], "--node", "3,4"]) == 0
+        assert main([*words, "--can", bench.can[1], "--node", "3,4"]) == 0
     elif command in ("values", "call", "kill", "log"):
-        with desk.lock:
+        with bench.lock:
             for _ in range(3):
-                desk.sites[0].load(Path("base.hxe").read_bytes())
+                bench.nodes[0].load(Path("base.hxe").read_bytes())
             for _ in range(120):
-                desk.sites[0].log.emit("task", 1, {"state": "ready"})
+                bench.nodes[0].log.emit("task", 1, {"state": "ready"})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -95,10 +95,10 @@ def test_example_does_what_it_is_an_example_of(nodes, command, capsys):
     assert found
     for number, example in enumerate(found):
         if command == "push" and number:
-            for site in nodes.sites[:3]:
+            for node in nodes.nodes[:3]:
                 with nodes.lock:
-                    if site.provisioning.status()["state"] == "trial":
-                        site.provisioning.confirm()
+                    if node.provisioning.status()["state"] == "trial":
+                        node.provisioning.confirm()
         ready(nodes, command, example)
         for port, real in nodes.ports.items():
             example = example.replace(port, real)

@@ -20,10 +20,10 @@ import pytest
 import serial
 
 import hsx
-from desk import SIGNED, Desk, wait_for
+from bench.apps import a_command, a_value
+from bench.apps import an_app as app_of
+from bench.links import SIGNED, LinksBench, wait_for
 from docs.console import compare
-from hosted import a_command, a_value
-from hosted import an_app as app_of
 from hsx.link.can_framing import LOAD, begin, ident
 from hsx.service.policy import REQUIRE
 from hsxctl.connect.serial import SerialLink
@@ -351,9 +351,9 @@ FAILURES = [
 class Setting:
     """What a test needs to make something go wrong."""
 
-    def __init__(self, desk, hsxctl, monkeypatch, stack):
-        self.desk, self.hsxctl, self.patch, self.stack = desk, hsxctl, monkeypatch, stack
-        self.site = desk.sites[0]
+    def __init__(self, bench, hsxctl, monkeypatch, stack):
+        self.bench, self.hsxctl, self.patch, self.stack = bench, hsxctl, monkeypatch, stack
+        self.node = bench.nodes[0]
         self.silent = "no port"
 
     def silence(self):
@@ -369,7 +369,7 @@ class Setting:
         read = serial.Serial.read
 
         def pulled(port, size=1):
-            if self.site.told("provisioning.started"):
+            if self.node.told("provisioning.started"):
                 raise serial.SerialException("device disconnected")
             return read(port, size)
 
@@ -377,7 +377,7 @@ class Setting:
 
     def interrupted(self):
         def interrupt(port, size=1):
-            if self.site.told("provisioning.started") and not struck:
+            if self.node.told("provisioning.started") and not struck:
                 struck.append(True)
                 raise KeyboardInterrupt
             return read(port, size)
@@ -386,10 +386,10 @@ class Setting:
         self.patch.setattr(serial.Serial, "read", interrupt)
 
     def two_nodes(self):
-        pass  # the desk has been made so
+        pass  # the bench has been made so
 
     def second_master(self):
-        other = self.stack.enter_context(can.Bus(interface="virtual", channel=self.desk.channel))
+        other = self.stack.enter_context(can.Bus(interface="virtual", channel=self.bench.channel))
         message = can.Message(
             arbitration_id=ident(LOAD), data=begin(1, 512, 17, 0), is_extended_id=False
         )
@@ -411,44 +411,44 @@ class Setting:
         Path("hsx.toml").write_text("schema = 2")
 
     def signed_images(self):
-        self.site.policy.signatures = REQUIRE
+        self.node.policy.signatures = REQUIRE
 
     def on_trial(self, *more):
-        words = ["push", "pump.hxe", *self.desk.uart, *SIGNED, *more]
+        words = ["push", "pump.hxe", *self.bench.uart, *SIGNED, *more]
         assert self.hsxctl(*words).status == 0
-        wait_for(self.desk, "pump")
+        wait_for(self.bench, "pump")
 
     def high_counter(self):
         self.on_trial("--counter", int(time.time()) + 1000)
-        with self.desk.lock:
-            self.site.provisioning.confirm()
+        with self.bench.lock:
+            self.node.provisioning.confirm()
 
     def floor(self):
         self.on_trial()
-        with self.desk.lock:
-            self.site.provisioning.confirm()
-            self.site.provisioning.store.superblocks.state.floor = 5
+        with self.bench.lock:
+            self.node.provisioning.confirm()
+            self.node.provisioning.store.superblocks.state.floor = 5
 
     def single(self):
-        from builders import SPIN, an_image
+        from bench.images import SPIN, an_image
 
         image = an_image(SPIN, name="single", multiple=False)
         Path("single.hxe").write_bytes(image)
-        with self.desk.lock:
-            self.site.load(image)
+        with self.bench.lock:
+            self.node.load(image)
 
     def no_store(self):
-        with self.desk.lock:
-            self.site.provisioning._store.superblocks.valid = False
+        with self.bench.lock:
+            self.node.provisioning._store.superblocks.valid = False
 
     def no_fram(self):
-        self.site.service.KEEPS_SETS = False
+        self.node.service.KEEPS_SETS = False
 
     def tank(self):
         values = [a_value(0x0101, name="level"), a_value(0x0103, 1, name="serial")]
         commands = [a_command(0x0205, handler=20, name="break")]
-        with self.desk.lock:
-            self.site.load(app_of(values=values, commands=commands))
+        with self.bench.lock:
+            self.node.load(app_of(values=values, commands=commands))
 
     def open_roll_out(self):
         rollout = r.Rollout("00" * 16, nodes={5: r.Node()})
@@ -462,20 +462,20 @@ def test_failure_has_its_exit_code_and_says_what_where_and_what_to_do(
 ):
     numbers = (5, 9) if failure.before == "two nodes" else (5,)
     with contextlib.ExitStack() as stack:
-        desk = stack.enter_context(Desk(*numbers))
-        setting = Setting(desk, hsxctl, monkeypatch, stack)
+        bench = stack.enter_context(LinksBench(*numbers))
+        setting = Setting(bench, hsxctl, monkeypatch, stack)
         repl = ["--repl", "no port"]
         if "REPL" in failure.words:
-            hsx.attach(desk.sites[0].runtime)
+            hsx.attach(bench.nodes[0].runtime)
             stack.callback(hsx._kept.clear)
-            repl[1] = stack.enter_context(PtyRepl(desk.lock)).path
+            repl[1] = stack.enter_context(PtyRepl(bench.lock)).path
         if failure.before:
             getattr(setting, re.sub(r"\W", "_", failure.before))()
-        options = {"UART": desk.uart, "CAN": desk.can, "REPL": repl, "SIGNED": SIGNED}
+        options = {"UART": bench.uart, "CAN": bench.can, "REPL": repl, "SIGNED": SIGNED}
         options["SILENT"] = [setting.silent]
         words = [options.get(word, [word]) for word in failure.words.split()]
         said = hsxctl(*itertools.chain(*words))
-    ports = {"uart": desk.uart[1], "can": desk.can[1], "repl": repl[1], "silent": setting.silent}
+    ports = {"uart": bench.uart[1], "can": bench.can[1], "repl": repl[1], "silent": setting.silent}
     assert (said.status, said.out) == (failure.status, "")
     assert said.err == f"hsxctl: {failure.says.format(**ports)}\n"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from builders import SPIN
-from builders import an_image as image_of
-from desk import SIGNED, Desk, Terminal, wait_for
-from hosted import a_value
-from hosted import an_app as app_of
+from bench.apps import a_value
+from bench.apps import an_app as app_of
+from bench.images import SPIN
+from bench.images import an_image as image_of
+from bench.links import SIGNED, LinksBench, Terminal, wait_for
 from hsxctl import image_set
 from hsxctl.fleet import record, work
 from hsxctl.fleet import rollout as r
@@ -35,13 +35,13 @@ def bus(folder):
     """Four nodes that run and have confirmed `pump`, and options for all of them."""
     Path("bad.hxe").write_bytes(image_of(SPIN, FAULTS, name="bad", entry=4))
     Path("tank.hxe").write_bytes(app_of(values=[a_value(LEVEL, name="level")]))
-    desk = Desk(3, 4, 5, 6)
-    for site in desk.sites:
+    bench = LinksBench(3, 4, 5, 6)
+    for node in bench.nodes:
         sent = image_set.bank([Path("pump.hxe")])
-        assert site.send(site.stage(sent, nodes=[site.policy.number]), sent.data) == 0
-        site.provisioning.confirm()
-    with desk:
-        yield desk, [*desk.can, *SIGNED, "--node", "all"]
+        assert node.send(node.stage(sent, nodes=[node.policy.number]), sent.data) == 0
+        node.provisioning.confirm()
+    with bench:
+        yield bench, [*bench.can, *SIGNED, "--node", "all"]
 
 
 def digest(*files):
@@ -52,17 +52,17 @@ def told(said):
     return {row["node"]: row for row in said.facts if "node" in row}
 
 
-def sets_sent(desk):
-    return [len(site.told("provisioning.persisted")) for site in desk.sites]
+def sets_sent(bench):
+    return [len(node.told("provisioning.persisted")) for node in bench.nodes]
 
 
 @pytest.mark.requirement("P-D3")
 def test_set_goes_to_a_canary_and_then_to_the_rest(bus, hsxctl):
-    desk, link = bus
+    bench, link = bus
     said = hsxctl("push", "valve.hxe", *link, "--canaries", 1, *QUICK, "--json")
     assert said.status == 0, said.err
     for node in range(4):
-        wait_for(desk, "valve", node=node)
+        wait_for(bench, "valve", node=node)
     rows = told(said)
     assert [row["state"] for row in rows.values()] == ["good"] * 4
     assert [row["wave"] for row in rows.values()] == ["canary", 1, 1, 1]
@@ -75,17 +75,17 @@ def test_set_goes_to_a_canary_and_then_to_the_rest(bus, hsxctl):
 @pytest.mark.requirement("P-D3")
 @pytest.mark.parametrize("what", ["faults", "is out of its range"])
 def test_bad_update_stops_after_the_canaries_and_they_are_back(bus, hsxctl, what):
-    desk, link = bus
-    before = sets_sent(desk)
+    bench, link = bus
+    before = sets_sent(bench)
     more = ["bad.hxe"] if what == "faults" else ["tank.hxe", "--expect", "level=2..3"]
     more += ["--patience", "1"]
     said = hsxctl("push", *more, *link, "--canaries", 2, *QUICK[:3], "--undo", "--json")
     assert said.status == 1
     for node in range(4):
-        wait_for(desk, "pump", node=node)
+        wait_for(bench, "pump", node=node)
     rows = told(said)
     assert [rows[node]["state"] for node in (5, 6)] == ["waiting", "waiting"]
-    assert sets_sent(desk)[2:] == before[2:]
+    assert sets_sent(bench)[2:] == before[2:]
     assert {row["set"] for row in rows.values()} == {digest("pump.hxe")}
     assert all(row["proved"] for row in rows.values())
     assert said.facts[-1]["verdict"] == "undone"
@@ -116,7 +116,7 @@ class _Tags(HTMLParser):
 
 
 def test_page_is_whole_and_needs_nothing_else(bus, hsxctl):
-    desk, link = bus
+    bench, link = bus
     assert hsxctl("push", "valve.hxe", *link, "--canaries", 1, *QUICK).status == 0
     tags = _Tags()
     text = Path("rollout.html").read_text()
@@ -129,31 +129,31 @@ def test_page_is_whole_and_needs_nothing_else(bus, hsxctl):
 
 
 def test_roll_out_is_taken_back_on_demand(bus, hsxctl):
-    desk, link = bus
+    bench, link = bus
     assert hsxctl("push", "valve.hxe", *link, "--canaries", 1, *QUICK).status == 0
-    said = hsxctl("fleet", "undo", "rollout.json", *desk.can, *SIGNED, "--json")
+    said = hsxctl("fleet", "undo", "rollout.json", *bench.can, *SIGNED, "--json")
     assert said.status == 0
     assert said.facts[-1]["verdict"] == "undone"
     for node in range(4):
-        wait_for(desk, "pump", node=node)
+        wait_for(bench, "pump", node=node)
 
 
 def test_node_that_refuses_is_told_again_when_it_can(bus, hsxctl):
-    desk, link = bus
-    desk.sites[2].policy.max_code = 4
+    bench, link = bus
+    bench.nodes[2].policy.max_code = 4
     words = ["push", "large.hxe", *link, "--canaries", 1, *QUICK, "--most-failures", "50%"]
     said = hsxctl(*words, "--json")
     assert (said.status, said.facts[-1]["verdict"]) == (1, "partly")
     assert "ENOSPC at verify: code: 8000" in told(said)[5]["reason"]
-    desk.sites[2].policy.max_code = 65536
-    said = hsxctl("fleet", "resume", "rollout.json", "--retry", *desk.can, *SIGNED, "--json")
+    bench.nodes[2].policy.max_code = 65536
+    said = hsxctl("fleet", "resume", "rollout.json", "--retry", *bench.can, *SIGNED, "--json")
     assert (said.status, said.facts[-1]["verdict"]) == (0, "done")
-    wait_for(desk, "large", node=2)
+    wait_for(bench, "large", node=2)
 
 
 @pytest.mark.requirement("P-D3")
 def test_ctrl_c_at_any_step_is_resumed_to_the_same_end(bus, hsxctl, monkeypatch):
-    desk, link = bus
+    bench, link = bus
     happened = r.happened
     stops = {2, 4, 5, 7}  # looks, canary sent, canary watched, the rest on its way
     count = itertools.count()
@@ -168,15 +168,15 @@ def test_ctrl_c_at_any_step_is_resumed_to_the_same_end(bus, hsxctl, monkeypatch)
     for _ in stops:
         assert said.status == 130
         assert "hsxctl: the roll-out has stopped; 'hsxctl fleet resume rollout.json'" in said.err
-        said = hsxctl("fleet", "resume", "rollout.json", *desk.can, *SIGNED)
+        said = hsxctl("fleet", "resume", "rollout.json", *bench.can, *SIGNED)
     assert said.status == 0, said.err
     assert r.verdict(record.load(Path("rollout.json")).rollout) == "done"
     for node in range(4):
-        wait_for(desk, "valve", node=node)
+        wait_for(bench, "valve", node=node)
 
 
 def test_second_roll_out_does_not_take_the_place_of_an_open_one(bus, hsxctl):
-    desk, link = bus
+    bench, link = bus
     rollout = r.Rollout(digest("valve.hxe"), nodes={3: r.Node()})
     kept = record.Record(Path("rollout.json"), rollout, ["valve.hxe"], [], "bus")
     kept.save(0)
@@ -217,13 +217,13 @@ def test_roll_out_that_makes_no_sense_is_wrong_usage(hsxctl, words):
 
 
 @pytest.mark.parametrize("moment", ["stream", "watch"])
-def test_ctrl_c_leaves_terminal_and_node_clean_and_a_file_that_goes_on(desk, hsxctl, moment):
-    words = ["push", "large.hxe", *desk.uart, *SIGNED, "--canaries", "1", "--confirm"]
+def test_ctrl_c_leaves_terminal_and_node_clean_and_a_file_that_goes_on(bench, hsxctl, moment):
+    words = ["push", "large.hxe", *bench.uart, *SIGNED, "--canaries", "1", "--confirm"]
     terminal = Terminal(*words, "--healthy", "600" if moment == "watch" else "0")
-    site = desk.sites[0]
+    node = bench.nodes[0]
     begun = "provisioning.persisted" if moment == "watch" else "provisioning.started"
     end = time.monotonic() + 20
-    while not site.told(begun) and time.monotonic() < end:
+    while not node.told(begun) and time.monotonic() < end:
         time.sleep(0.002)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
@@ -231,13 +231,13 @@ def test_ctrl_c_leaves_terminal_and_node_clean_and_a_file_that_goes_on(desk, hsx
     assert b"Traceback" not in terminal.shown
     if b"\x1b[?25l" in terminal.shown:
         assert terminal.shown.rindex(b"\x1b[?25h") > terminal.shown.rindex(b"\x1b[?25l")
-    assert site.service.transfer is None
+    assert node.service.transfer is None
     kept = record.load(Path("rollout.json"))
     assert r.verdict(kept.rollout) == "open"
     assert "It is not over" in Path("rollout.html").read_text()
     kept.rollout.healthy = 0.1
     kept.save(0)
     later = ["--counter", int(time.time()) + 100]
-    said = hsxctl("fleet", "resume", "rollout.json", *desk.uart, *SIGNED, *later)
+    said = hsxctl("fleet", "resume", "rollout.json", *bench.uart, *SIGNED, *later)
     assert said.status == 0, said.err
-    wait_for(desk, "large")
+    wait_for(bench, "large")

@@ -9,127 +9,127 @@ import can
 import pytest
 import serial
 
-from desk import LINKS, SIGNED, Desk, Terminal, link_of, wait_for
+from bench.links import LINKS, SIGNED, LinksBench, Terminal, link_of, wait_for
+from bench.pty_uart import PtyUart
+from bench.service import NETWORK, NODE
 from hsx.link import command
 from hsx.link.can_framing import BEGIN, LOAD, begin, ident
 from hsxctl.cli import main
 from hsxctl.connect.line import LineNodes
 from hsxctl.connect.serial import SerialLink
-from service.site import NETWORK, NODE
-from transport.pty_uart import PtyUart
 
 # ---- a set -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", LINKS)
-def test_set_that_is_pushed_runs_and_is_on_trial(desk, hsxctl, kind):
-    said = hsxctl("push", "pump.hxe", "valve.hxe", *link_of(desk, kind), *SIGNED)
+def test_set_that_is_pushed_runs_and_is_on_trial(bench, hsxctl, kind):
+    said = hsxctl("push", "pump.hxe", "valve.hxe", *link_of(bench, kind), *SIGNED)
     assert (said.status, said.err) == (0, "")
     assert "bytes, whole" in said.out
-    wait_for(desk, "pump", "valve")
-    said = hsxctl("status", *link_of(desk, kind), "--json")
+    wait_for(bench, "pump", "valve")
+    said = hsxctl("status", *link_of(bench, kind), "--json")
     assert (said.facts[0]["state"], said.facts[0]["node"]) == ("trial", NODE)
 
 
 @pytest.mark.parametrize("kind", LINKS)
-def test_set_lives_through_all_its_commands(desk, hsxctl, kind):
-    link = [*link_of(desk, kind), *SIGNED]
+def test_set_lives_through_all_its_commands(bench, hsxctl, kind):
+    link = [*link_of(bench, kind), *SIGNED]
     assert hsxctl("push", "pump.hxe", *link).status == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
     assert hsxctl("confirm", *link).status == 0
     said = hsxctl("push", "valve.hxe", "--no-activate", "--json", *link)
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
     digest = said.facts[0]["digest"]
     assert hsxctl("activate", digest, *link).status == 0
-    wait_for(desk, "valve")
+    wait_for(bench, "valve")
     assert hsxctl("rollback", *link).status == 0
-    wait_for(desk, "pump")
-    slots = hsxctl("slots", *link_of(desk, kind), "--json").facts
+    wait_for(bench, "pump")
+    slots = hsxctl("slots", *link_of(bench, kind), "--json").facts
     assert [slot["state"] for slot in slots] == ["confirmed", "reverted"]
     assert slots[1]["digest"] == digest
     assert [image["name"] for slot in slots for image in slot["images"]] == ["pump", "valve"]
 
 
-def test_set_is_activated_by_its_files_too(desk, hsxctl):
-    link = [*desk.uart, *SIGNED]
+def test_set_is_activated_by_its_files_too(bench, hsxctl):
+    link = [*bench.uart, *SIGNED]
     assert hsxctl("push", "pump.hxe", "valve.hxe", "--no-activate", *link).status == 0
     assert hsxctl("activate", "pump.hxe", "valve.hxe", *link).status == 0
-    wait_for(desk, "pump", "valve")
+    wait_for(bench, "pump", "valve")
 
 
 @pytest.mark.parametrize("kind", LINKS)
-def test_volatile_image_runs_beside_the_set_and_can_be_killed(desk, hsxctl, kind):
-    link = [*link_of(desk, kind), *SIGNED]
+def test_volatile_image_runs_beside_the_set_and_can_be_killed(bench, hsxctl, kind):
+    link = [*link_of(bench, kind), *SIGNED]
     assert hsxctl("push", "pump.hxe", *link).status == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
     assert hsxctl("push", "valve.hxe", "--volatile", *link).status == 0
-    wait_for(desk, "pump", "valve")
-    rows = hsxctl("ps", *link_of(desk, kind), "--json").facts
+    wait_for(bench, "pump", "valve")
+    rows = hsxctl("ps", *link_of(bench, kind), "--json").facts
     pid = next(row["pid"] for row in rows if row["app_name"] == "valve")
     assert hsxctl("kill", pid, *link).status == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
 
 
-def test_manifest_says_what_its_images_are_given(desk, hsxctl):
+def test_manifest_says_what_its_images_are_given(bench, hsxctl):
     Path("hsx.toml").write_text(
         'schema = 1\n[[image]]\nfile = "valve.hxe"\npriority = 3\nquantum = 500\npid = 7\n'
         'version = "1.4"\n[[image]]\nfile = "pump.hxe"\n'
     )
-    assert hsxctl("push", "hsx.toml", *desk.can, *SIGNED).status == 0
-    wait_for(desk, "pump", "valve")
-    rows = {row["app_name"]: row for row in hsxctl("ps", *desk.can, "--json").facts}
+    assert hsxctl("push", "hsx.toml", *bench.can, *SIGNED).status == 0
+    wait_for(bench, "pump", "valve")
+    rows = {row["app_name"]: row for row in hsxctl("ps", *bench.can, "--json").facts}
     assert (rows["valve"]["pid"], rows["valve"]["priority"]) == (7, 3)
     assert rows["valve"]["quantum"] == 500
-    slot = hsxctl("slots", *desk.can, "--json").facts[0]
+    slot = hsxctl("slots", *bench.can, "--json").facts[0]
     assert [image["version"] for image in slot["images"]] == ["1.4", ""]
 
 
 def test_every_node_that_is_named_has_the_set_and_the_others_have_nothing(hsxctl):
-    with Desk(3, 9, 40) as desk:
-        said = hsxctl("push", "pump.hxe", *desk.can, *SIGNED, "--node", "3,40")
+    with LinksBench(3, 9, 40) as bench:
+        said = hsxctl("push", "pump.hxe", *bench.can, *SIGNED, "--node", "3,40")
         assert (said.status, said.err) == (0, "hsxctl: 2 of 2 nodes have it\n")
-        wait_for(desk, "pump", node=0)
-        wait_for(desk, "pump", node=2)
-        assert desk.sites[1].runs() == []
-        said = hsxctl("push", "pump.hxe", *desk.can, *SIGNED, "--node", "all", "--json")
+        wait_for(bench, "pump", node=0)
+        wait_for(bench, "pump", node=2)
+        assert bench.nodes[1].runs() == []
+        said = hsxctl("push", "pump.hxe", *bench.can, *SIGNED, "--node", "all", "--json")
         assert [facts["node"] for facts in said.facts] == [3, 9, 40]
-        wait_for(desk, "pump", node=1)
+        wait_for(bench, "pump", node=1)
 
 
 def test_node_that_refuses_is_told_and_the_others_have_the_set(hsxctl):
-    with Desk(3, 9) as desk:
-        desk.sites[1].policy.max_code = 4
-        said = hsxctl("push", "large.hxe", *desk.can, *SIGNED, "--node", "all")
+    with LinksBench(3, 9) as bench:
+        bench.nodes[1].policy.max_code = 4
+        said = hsxctl("push", "large.hxe", *bench.can, *SIGNED, "--node", "all")
         assert said.status == 1
         assert "node 9 on virtual:" in said.err and "ENOSPC at verify: code: 8000" in said.err
         assert "1 of 2 nodes have it" in said.err
-        wait_for(desk, "large", node=0)
-        assert desk.sites[1].runs() == []
+        wait_for(bench, "large", node=0)
+        assert bench.nodes[1].runs() == []
 
 
 def test_node_that_is_not_there_holds_nobody_up(hsxctl):
-    with Desk(3) as desk:
-        said = hsxctl("push", "pump.hxe", *desk.can, *SIGNED, "--node", "3,8")
+    with LinksBench(3) as bench:
+        said = hsxctl("push", "pump.hxe", *bench.can, *SIGNED, "--node", "3,8")
         assert said.status == 3
         assert "node 8 on virtual:" in said.err and "ETIMEDOUT" in said.err
-        wait_for(desk, "pump")
+        wait_for(bench, "pump")
 
 
 def test_nodes_get_numbers_by_their_unique_ids(hsxctl):
-    with Desk(127, 3) as desk:
-        said = hsxctl("nodes", *desk.uart, "--json")
+    with LinksBench(127, 3) as bench:
+        said = hsxctl("nodes", *bench.uart, "--json")
         assert [said.facts[0][key] for key in ("node", "uid")] == [127, "desk0"]
-        assert [row["node"] for row in hsxctl("nodes", *desk.can, "--json").facts] == [3]
-        assert "EEXIST: number 3 is taken" in hsxctl("nodes", "number", "desk0", 3, *desk.can).err
-        assert hsxctl("nodes", "number", "desk0", 7, *desk.can).status == 0
-        assert [row["node"] for row in hsxctl("nodes", *desk.can, "--json").facts] == [3, 7]
-        said = hsxctl("nodes", "number", "none", 9, *desk.can)
+        assert [row["node"] for row in hsxctl("nodes", *bench.can, "--json").facts] == [3]
+        assert "EEXIST: number 3 is taken" in hsxctl("nodes", "number", "desk0", 3, *bench.can).err
+        assert hsxctl("nodes", "number", "desk0", 7, *bench.can).status == 0
+        assert [row["node"] for row in hsxctl("nodes", *bench.can, "--json").facts] == [3, 7]
+        said = hsxctl("nodes", "number", "none", 9, *bench.can)
         assert said.status == 3
         assert "no node none without a number answers. Check the unique id" in said.err
 
 
 @pytest.mark.requirement("P-87")
-def test_command_is_signed_for_the_nodes_that_are_meant_and_no_others(desk, hsxctl, monkeypatch):
+def test_command_is_signed_for_the_nodes_that_are_meant_and_no_others(bench, hsxctl, monkeypatch):
     headers = []
 
     def push(self, nodes, header, stream, digest, progress, plan):
@@ -137,10 +137,10 @@ def test_command_is_signed_for_the_nodes_that_are_meant_and_no_others(desk, hsxc
         return dict.fromkeys(nodes, 0)
 
     monkeypatch.setattr(LineNodes, "push", push)
-    hsxctl(*PUSH, *desk.uart, *SIGNED)
+    hsxctl(*PUSH, *bench.uart, *SIGNED)
     assert [node for node in range(1, 128) if command.names(headers[0], node)] == [NODE]
-    desk.sites[0].policy.number = 127
-    hsxctl(*PUSH, *desk.uart, *SIGNED)
+    bench.nodes[0].policy.number = 127
+    hsxctl(*PUSH, *bench.uart, *SIGNED)
     assert command.names(headers[1], 127)
 
 
@@ -163,8 +163,8 @@ REFUSALS = [
 
 @pytest.mark.requirement("P-87")
 @pytest.mark.parametrize("kind", LINKS)
-def test_refusal_is_exit_code_1_with_what_where_and_what_to_do(desk, hsxctl, kind):
-    link = link_of(desk, kind)
+def test_refusal_is_exit_code_1_with_what_where_and_what_to_do(bench, hsxctl, kind):
+    link = link_of(bench, kind)
     pushes_are_slow = kind == "can"
     for words, wanted in REFUSALS[4:] if pushes_are_slow else REFUSALS:
         said = hsxctl(*words, *link)
@@ -174,32 +174,32 @@ def test_refusal_is_exit_code_1_with_what_where_and_what_to_do(desk, hsxctl, kin
 
 
 @pytest.mark.parametrize("kind", LINKS)
-def test_counter_that_was_used_is_refused_and_the_clock_s_own_is_tried_again(desk, hsxctl, kind):
-    link = [*link_of(desk, kind), *SIGNED]
+def test_counter_that_was_used_is_refused_and_the_clock_s_own_is_tried_again(bench, hsxctl, kind):
+    link = [*link_of(bench, kind), *SIGNED]
     high = ["--counter", str(int(time.time()) + 1000)]
     assert hsxctl(*PUSH, *link, *high).status == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
     said = hsxctl("push", "valve.hxe", *link, *high)
     assert said.status == 1
     assert "EPERM at begin: command was seen before. Its counter is the time" in said.err
 
 
-def test_commands_within_a_second_are_all_done(desk):
-    link = [*desk.uart, *SIGNED]
+def test_commands_within_a_second_are_all_done(bench):
+    link = [*bench.uart, *SIGNED]
     assert main(["push", "pump.hxe", *link]) == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
     assert main(["confirm", *link]) == 0
     assert main(["push", "valve.hxe", *link]) == 0
-    wait_for(desk, "valve")
+    wait_for(bench, "valve")
 
 
-def test_epoch_below_the_floor_is_refused(desk, hsxctl):
-    link = [*desk.uart, *SIGNED]
+def test_epoch_below_the_floor_is_refused(bench, hsxctl):
+    link = [*bench.uart, *SIGNED]
     assert hsxctl("push", "pump.hxe", *link).status == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
     assert hsxctl("confirm", *link).status == 0
-    with desk.lock:
-        desk.sites[0].provisioning.store.superblocks.state.floor = 5
+    with bench.lock:
+        bench.nodes[0].provisioning.store.superblocks.state.floor = 5
     said = hsxctl("push", "valve.hxe", *link)
     assert said.status == 1
     assert "EPERM at verify: epoch is below the floor. The node takes nothing that old" in said.err
@@ -233,35 +233,35 @@ def test_silence_on_a_port_is_exit_code_3(hsxctl, monkeypatch):
     assert f"{uart.path}: no node answers. Check that this is the node's link" in said.err
 
 
-def test_cable_that_is_pulled_is_exit_code_3_and_the_next_push_goes_on(desk, hsxctl, monkeypatch):
+def test_cable_that_is_pulled_is_exit_code_3_and_the_next_push_goes_on(bench, hsxctl, monkeypatch):
     read = serial.Serial.read
 
     def pulled(port, size=1):
-        if desk.sites[0].told("provisioning.started"):
+        if bench.nodes[0].told("provisioning.started"):
             raise serial.SerialException("device disconnected")
         return read(port, size)
 
     with monkeypatch.context() as patch:
         patch.setattr(serial.Serial, "read", pulled)
-        said = hsxctl("push", "large.hxe", *desk.uart, *SIGNED)
+        said = hsxctl("push", "large.hxe", *bench.uart, *SIGNED)
     assert (said.status, said.out) == (3, "")
     assert "the line is lost: device disconnected. Plug it in and try again" in said.err
-    assert hsxctl("push", "large.hxe", *desk.uart, *SIGNED).status == 0
-    wait_for(desk, "large")
+    assert hsxctl("push", "large.hxe", *bench.uart, *SIGNED).status == 0
+    wait_for(bench, "large")
 
 
-def test_wrong_node_is_exit_code_3(desk, hsxctl):
-    said = hsxctl(*PUSH, *desk.uart, *SIGNED, "--node", "6")
+def test_wrong_node_is_exit_code_3(bench, hsxctl):
+    said = hsxctl(*PUSH, *bench.uart, *SIGNED, "--node", "6")
     assert said.status == 3
     assert "here is node 5, not 6. Is this the right port?" in said.err
-    said = hsxctl("status", *desk.can, "--node", "6")
+    said = hsxctl("status", *bench.can, "--node", "6")
     assert said.status == 3
     assert "node 6 does not answer. Check its number" in said.err
 
 
 def test_one_of_several_nodes_has_to_be_named(hsxctl):
-    with Desk(3, 9) as desk:
-        said = hsxctl(*PUSH, *desk.can, *SIGNED)
+    with LinksBench(3, 9) as bench:
+        said = hsxctl(*PUSH, *bench.can, *SIGNED)
         assert said.status == 2
         assert "nodes 3, 9 answer. Say which: --node N, or --node all." in said.err
 
@@ -304,21 +304,21 @@ def test_two_images_of_one_name_are_refused(hsxctl):
     assert "two images are called pump" in said.err
 
 
-def test_second_master_on_the_bus_is_refused_and_nothing_is_sent(desk, hsxctl):
-    with can.Bus(interface="virtual", channel=desk.channel) as other:
+def test_second_master_on_the_bus_is_refused_and_nothing_is_sent(bench, hsxctl):
+    with can.Bus(interface="virtual", channel=bench.channel) as other:
         data = begin(1, 512, 17, 0)
         assert data[1] & 0x0F == BEGIN
         task = other.send_periodic(
             can.Message(arbitration_id=ident(LOAD), data=data, is_extended_id=False), 0.2
         )
-        said = hsxctl(*PUSH, *desk.can, *SIGNED, "--node", "5")
+        said = hsxctl(*PUSH, *bench.can, *SIGNED, "--node", "5")
         task.stop()
     assert (said.status, said.out) == (1, "")
     assert "EBUSY: another master is sending on this bus. Nothing was sent: wait" in said.err
 
 
-def test_refusal_is_one_object_for_a_program(desk, hsxctl):
-    said = hsxctl(*PUSH, *desk.uart, "--network", NETWORK, "--json")
+def test_refusal_is_one_object_for_a_program(bench, hsxctl):
+    said = hsxctl(*PUSH, *bench.uart, "--network", NETWORK, "--json")
     assert said.status == 1
     assert said.facts == [
         {"node": 5, "errno": "EACCES", "where": "begin", "detail": "command is not signed"}
@@ -328,30 +328,30 @@ def test_refusal_is_one_object_for_a_program(desk, hsxctl):
 # ---- Ctrl-C, and the screen --------------------------------------------------------------------
 
 
-def test_terminal_shows_a_bar_and_what_has_become_of_the_node(desk):
-    terminal = Terminal("push", "large.hxe", *desk.uart, *SIGNED)
+def test_terminal_shows_a_bar_and_what_has_become_of_the_node(bench):
+    terminal = Terminal("push", "large.hxe", *bench.uart, *SIGNED)
     assert terminal.end() == 0
     assert b"node 5 on " in terminal.shown and "━".encode() in terminal.shown
     assert b"/s" in terminal.shown and b"bytes, whole" in terminal.shown
     assert terminal.shown.rindex(b"\x1b[?25h") > terminal.shown.rindex(b"\x1b[?25l")
 
 
-def test_ctrl_c_ends_the_session_on_the_node_and_gives_the_terminal_back(desk, hsxctl):
-    terminal = Terminal("push", "large.hxe", *desk.uart, *SIGNED, "--baud", "2400")
+def test_ctrl_c_ends_the_session_on_the_node_and_gives_the_terminal_back(bench, hsxctl):
+    terminal = Terminal("push", "large.hxe", *bench.uart, *SIGNED, "--baud", "2400")
     begun = time.monotonic() + 20
-    while not desk.sites[0].told("provisioning.started") and time.monotonic() < begun:
+    while not bench.nodes[0].told("provisioning.started") and time.monotonic() < begun:
         time.sleep(0.01)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert b"the node runs what it ran, what has arrived stays" in terminal.shown
     assert terminal.shown.rindex(b"\x1b[?25h") > terminal.shown.rindex(b"\x1b[?25l")
-    assert desk.sites[0].told("provisioning.aborted")
-    assert desk.sites[0].service.transfer is None
-    assert hsxctl("push", "large.hxe", *desk.uart, *SIGNED).status == 0
-    wait_for(desk, "large")
+    assert bench.nodes[0].told("provisioning.aborted")
+    assert bench.nodes[0].service.transfer is None
+    assert hsxctl("push", "large.hxe", *bench.uart, *SIGNED).status == 0
+    wait_for(bench, "large")
 
 
-def test_ctrl_c_on_the_bus_frees_the_claim(desk, hsxctl, monkeypatch):
+def test_ctrl_c_on_the_bus_frees_the_claim(bench, hsxctl, monkeypatch):
     told = []
 
     def interrupted(master, total, progress):
@@ -360,22 +360,22 @@ def test_ctrl_c_on_the_bus_frees_the_claim(desk, hsxctl, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr("hsxctl.connect.bus._tell", interrupted)
-    said = hsxctl("push", "large.hxe", *desk.can, *SIGNED)
+    said = hsxctl("push", "large.hxe", *bench.can, *SIGNED)
     assert said.status == 130
     assert "push given up: the node runs what it ran" in said.err
-    assert hsxctl("push", "large.hxe", *desk.can, *SIGNED).status == 0
-    wait_for(desk, "large")
+    assert hsxctl("push", "large.hxe", *bench.can, *SIGNED).status == 0
+    wait_for(bench, "large")
 
 
 # ---- settings ----------------------------------------------------------------------------------
 
 
-def test_settings_make_a_daily_command_short(desk, hsxctl):
+def test_settings_make_a_daily_command_short(bench, hsxctl):
     Path("home.toml").write_text(f'can = "virtual:x"\nnetwork = {NETWORK}\nkey = "admin.pem"\n')
-    Path("hsxctl.toml").write_text(f'uart = "{desk.uart[1]}"\nnode = {NODE}\n')
+    Path("hsxctl.toml").write_text(f'uart = "{bench.uart[1]}"\nnode = {NODE}\n')
     assert hsxctl("push", "pump.hxe").status == 0
-    wait_for(desk, "pump")
-    assert hsxctl("ps", *desk.can).status == 0
+    wait_for(bench, "pump")
+    assert hsxctl("ps", *bench.can).status == 0
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,17 @@ import time
 
 import pytest
 
-from desk import SIGNED, Terminal, wait_for
+from bench.links import SIGNED, Terminal, wait_for
 from screen import frames, plain, record, recorded
 
-TURN = 0.001  # seconds, of a desk
+TURN = 0.001  # seconds, of a bench
 RATE = 6000  # bytes a second, somewhat less than 57600 baud
 
 
 @pytest.fixture
-def line(desk):
+def line(bench):
     """The desk's UART, as fast as a wire."""
-    uart = desk.boards[0].uart
+    uart = bench.boards[0].uart
     read, since = uart.readinto, [time.monotonic()]
 
     def readinto(buf):
@@ -32,11 +32,11 @@ def line(desk):
         return got
 
     uart.readinto = readinto
-    return desk
+    return bench
 
 
-def shown_by(terminal, desk):
-    return [frame.replace(desk.uart[1], "/dev/ttyUSB0") for frame in frames(terminal.shown)]
+def shown_by(terminal, bench):
+    return [frame.replace(bench.uart[1], "/dev/ttyUSB0") for frame in frames(terminal.shown)]
 
 
 def is_half_way(frame):

@@ -11,121 +11,121 @@ from pathlib import Path
 import pytest
 
 import hsx
-from desk import Terminal, wait_for
-from hosted import a_command, a_value
-from hosted import an_app as app_of
+from bench.apps import a_command, a_value
+from bench.apps import an_app as app_of
+from bench.links import Terminal, wait_for
+from bench.service import SIZE, an_app
 from pty_repl import PtyRepl
-from service.site import SIZE, an_app
 
 
 @pytest.fixture
-def repl(desk):
-    """Options for the REPL of the desk's node."""
-    hsx.attach(desk.sites[0].runtime)
-    with PtyRepl(desk.lock) as port:
-        desk.port = port
+def repl(bench):
+    """Options for the REPL of the first node."""
+    hsx.attach(bench.nodes[0].runtime)
+    with PtyRepl(bench.lock) as port:
+        bench.port = port
         yield ["--repl", port.path]
     hsx._kept.clear()
 
 
-def test_set_is_pushed_confirmed_and_rolled_back(desk, repl, hsxctl):
+def test_set_is_pushed_confirmed_and_rolled_back(bench, repl, hsxctl):
     said = hsxctl("push", "pump.hxe", "valve.hxe", *repl)
     assert (said.status, said.err) == (0, "")
-    wait_for(desk, "pump", "valve")
+    wait_for(bench, "pump", "valve")
     assert hsxctl("confirm", *repl).status == 0
     assert hsxctl("push", "valve.hxe", *repl).status == 0
-    wait_for(desk, "valve")
+    wait_for(bench, "valve")
     assert hsxctl("rollback", *repl).status == 0
-    wait_for(desk, "pump", "valve")
+    wait_for(bench, "pump", "valve")
 
 
-def test_set_waits_for_activate_and_status_tells_its_digest(desk, repl, hsxctl):
+def test_set_waits_for_activate_and_status_tells_its_digest(bench, repl, hsxctl):
     said = hsxctl("push", "pump.hxe", "--no-activate", "--json", *repl)
     digest = said.facts[0]["digest"]
     (status,) = hsxctl("status", "--json", *repl).facts
     assert (status["digest"], status["ready"]) == (digest, True)
     assert f"staged, ready, set {digest}" in hsxctl("status", *repl).out
-    assert desk.sites[0].runs() == []
+    assert bench.nodes[0].runs() == []
     assert hsxctl("activate", digest, *repl).status == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
     assert hsxctl("status", "--json", *repl).facts[0]["digest"] == ""
 
 
-def test_manifest_and_volatile_image_go_as_over_a_wire(desk, repl, hsxctl):
+def test_manifest_and_volatile_image_go_as_over_a_wire(bench, repl, hsxctl):
     Path("hsx.toml").write_text('schema = 1\n[[image]]\nfile = "pump.hxe"\npriority = 3\n')
     assert hsxctl("push", "hsx.toml", "--persist", *repl).status == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
     assert hsxctl("push", "valve.hxe", "--volatile", *repl).status == 0
-    wait_for(desk, "pump", "valve")
+    wait_for(bench, "pump", "valve")
     rows = {row["app_name"]: row for row in hsxctl("ps", "--json", *repl).facts}
     assert rows["pump"]["priority"] == 3
     assert rows["valve"]["program"] == "REPL"
     assert hsxctl("kill", rows["valve"]["pid"], *repl).status == 0
-    wait_for(desk, "pump")
+    wait_for(bench, "pump")
 
 
-def test_values_commands_and_events_are_there(desk, repl, hsxctl):
-    with desk.lock:
+def test_values_commands_and_events_are_there(bench, repl, hsxctl):
+    with bench.lock:
         app = app_of(values=[a_value(0x0101, auth=2, name="level")], commands=[a_command(0x0201)])
-        desk.sites[0].load(app)
+        bench.nodes[0].load(app)
     assert hsxctl("values", "set", "level", 3, *repl).status == 0
     assert hsxctl("values", "get", "level", "--json", *repl).facts[0]["value"] == 3.0
     assert "7" in hsxctl("call", "0x0201", *repl).out
     log = hsxctl("log", "--json", *repl).facts
-    assert [row["seq"] for row in log] == list(range(1, desk.sites[0].log.seq + 1))
+    assert [row["seq"] for row in log] == list(range(1, bench.nodes[0].log.seq + 1))
     assert "value_changed" in hsxctl("events", *repl).out
 
 
-def test_only_what_the_node_lacks_is_sent(desk, repl, hsxctl):
+def test_only_what_the_node_lacks_is_sent(bench, repl, hsxctl):
     assert hsxctl("push", "large.hxe", *repl).status == 0
     assert hsxctl("confirm", *repl).status == 0
-    sent = desk.port.codes
+    sent = bench.port.codes
     whole = sum("_hsx.write" in code for code in sent)
     sent.clear()
     assert hsxctl("push", "large.hxe", "pump.hxe", *repl).status == 0
-    wait_for(desk, "large", "pump")
+    wait_for(bench, "large", "pump")
     assert whole > 10 > sum("_hsx.write" in code for code in sent)
 
 
-def test_nothing_is_left_on_the_node_and_its_prompt_is_the_friendly_one(desk, repl, hsxctl):
-    links = desk.sites[0].runtime.links
+def test_nothing_is_left_on_the_node_and_its_prompt_is_the_friendly_one(bench, repl, hsxctl):
+    links = bench.nodes[0].runtime.links
     before = list(links.runners)
     assert hsxctl("ps", *repl).status == 0
     assert links.runners == before
-    assert "_hsx" not in desk.port._names
+    assert "_hsx" not in bench.port._names
 
 
-def test_ctrl_c_ends_the_transfer_and_the_next_push_goes_on(desk, repl, hsxctl):
+def test_ctrl_c_ends_the_transfer_and_the_next_push_goes_on(bench, repl, hsxctl):
     terminal = Terminal("push", "large.hxe", *repl)
     end = time.monotonic() + 20
-    while sum("_hsx.write" in code for code in desk.port.codes) < 5 and time.monotonic() < end:
+    while sum("_hsx.write" in code for code in bench.port.codes) < 5 and time.monotonic() < end:
         time.sleep(0.005)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert b"the node runs what it ran, what has arrived stays" in terminal.shown
-    assert desk.sites[0].told("provisioning.aborted")
-    assert desk.sites[0].service.transfer is None
+    assert bench.nodes[0].told("provisioning.aborted")
+    assert bench.nodes[0].service.transfer is None
     assert hsxctl("push", "large.hxe", *repl).status == 0
-    wait_for(desk, "large")
+    wait_for(bench, "large")
 
 
-def test_transfer_of_a_host_that_has_gone_is_given_up(desk, repl):
-    site = desk.sites[0]
-    with desk.lock:
-        link = site.runtime.links.repl()
+def test_transfer_of_a_host_that_has_gone_is_given_up(bench, repl):
+    node = bench.nodes[0]
+    with bench.lock:
+        link = node.runtime.links.repl()
         digest = bytes(16)
         import base64
 
         from hsx.link import command as c
 
-        header = c.pack(c.STAGE, digest, site.policy.network, [5], total=2048) + bytes(64)
+        header = c.pack(c.STAGE, digest, node.policy.network, [5], total=2048) + bytes(64)
         assert link.begin(base64.b64encode(header), 2048) >= 0
-        assert site.service.transfer is not None
+        assert node.service.transfer is not None
         link._heard -= 11000
     end = time.monotonic() + 10
-    while site.service.transfer is not None and time.monotonic() < end:
+    while node.service.transfer is not None and time.monotonic() < end:
         time.sleep(0.01)
-    assert site.service.transfer is None
+    assert node.service.transfer is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_refusal_is_exit_code_1_with_what_where_and_what_to_do(repl, hsxctl, wor
     assert said.err.startswith(f"hsxctl: node 5 on {repl[1]}: ") and wanted in said.err
 
 
-def test_prompt_without_a_node_behind_it_is_exit_code_3(desk, repl, hsxctl):
+def test_prompt_without_a_node_behind_it_is_exit_code_3(bench, repl, hsxctl):
     hsx._kept.clear()
     said = hsxctl("ps", *repl)
     assert (said.status, said.out) == (3, "")
@@ -165,7 +165,7 @@ def test_port_without_a_repl_is_exit_code_3(hsxctl, monkeypatch):
     assert "cannot open the port: failed to access /dev/no-such-port" in said.err
 
 
-def test_changed_set_without_its_key_is_not_signed_for_another_network(desk, repl, hsxctl):
+def test_changed_set_without_its_key_is_not_signed_for_another_network(bench, repl, hsxctl):
     said = hsxctl("push", an_app_file(), "--network", 7, *repl)
     assert said.status == 1
     assert "EACCES at begin: command is for another network" in said.err

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from desk import LINKS, SIGNED, Desk, Terminal, link_of
-from hosted import LEVEL, a_command, a_value, an_app
+from bench.apps import LEVEL, a_command, a_value, an_app
+from bench.links import LINKS, SIGNED, LinksBench, Terminal, link_of
+from bench.service import NODE
 from hsxctl.connect.line import LineNodes
 from hsxctl.reach import Reach
 from hsxctl.told import Told
-from service.site import NODE
 
 VALUES = [
     a_value(0x0101, name="level"),
@@ -28,12 +28,12 @@ COMMANDS = [
 
 
 @pytest.fixture
-def tank(desk):
+def tank(bench):
     """A node that runs two instances of an app with values and commands."""
-    with desk.lock:
+    with bench.lock:
         for _ in range(2):
-            desk.sites[0].load(an_app(values=VALUES, commands=COMMANDS))
-    return desk
+            bench.nodes[0].load(an_app(values=VALUES, commands=COMMANDS))
+    return bench
 
 
 # ---- values ------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_value_that_is_read_only_stays_as_it_is(tank, hsxctl):
 
 def test_numbers_that_are_none_stay_what_json_can_say(tank, hsxctl):
     with tank.lock:
-        tank.sites[0].node.set_value(1, LEVEL, 0x7E00)
+        tank.nodes[0].node.set_value(1, LEVEL, 0x7E00)
     assert hsxctl("values", "get", "level", "--json", *tank.uart).facts[0]["value"] == "nan"
 
 
@@ -100,7 +100,7 @@ def test_name_that_is_not_there_is_refused_with_those_that_are(tank, hsxctl, com
 
 @pytest.mark.parametrize("kind", LINKS)
 def test_changes_are_watched_as_they_happen(tank, hsxctl, kind):
-    node = tank.sites[0].node
+    node = tank.nodes[0].node
     over = threading.Event()
 
     def changes():
@@ -157,7 +157,7 @@ def test_command_that_faults_is_an_error_with_what_to_do(tank, hsxctl):
 
 @pytest.mark.parametrize("kind", LINKS)
 def test_events_of_the_past_are_those_of_the_log(tank, hsxctl, kind):
-    log = tank.sites[0].log
+    log = tank.nodes[0].log
     said = hsxctl("events", "--json", "--last", 1000, *link_of(tank, kind))
     assert said.status == 0
     names = ("seq", "ts", "kind", "pid", "data")
@@ -168,9 +168,9 @@ def test_events_of_the_past_are_those_of_the_log(tank, hsxctl, kind):
 def test_more_events_than_a_window_all_come(tank, hsxctl):
     with tank.lock:
         for bits in range(0x3D00, 0x3D60):
-            tank.sites[0].node.set_value(1, LEVEL, bits)
+            tank.nodes[0].node.set_value(1, LEVEL, bits)
     said = hsxctl("events", "--json", "--last", 90, *tank.uart)
-    newest = tank.sites[0].log.seq
+    newest = tank.nodes[0].log.seq
     assert [row["seq"] for row in said.facts] == list(range(newest - 89, newest + 1))
 
 
@@ -186,7 +186,7 @@ def test_event_that_is_lost_on_the_way_comes_again(tank, hsxctl, monkeypatch):
 
     monkeypatch.setattr(LineNodes, "events", some)
     said = hsxctl("events", "--json", "--last", 10, *tank.uart)
-    newest = tank.sites[0].log.seq
+    newest = tank.nodes[0].log.seq
     assert lost
     assert [row["seq"] for row in said.facts] == list(range(newest - 9, newest + 1))
 
@@ -198,7 +198,7 @@ def test_events_are_followed_until_ctrl_c(tank):
     while b"value_changed" not in terminal.shown and time.monotonic() < end:
         bits += 1
         with tank.lock:
-            tank.sites[0].node.set_value(1, LEVEL, bits)
+            tank.nodes[0].node.set_value(1, LEVEL, bits)
         terminal.look(0.1)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
@@ -214,12 +214,12 @@ class Arguments:
         self.node = NODE
 
 
-def test_subscription_is_renewed_before_its_window_is_used_up(desk, output):
-    with Reach(Arguments(desk.uart[1]), output) as reach:
+def test_subscription_is_renewed_before_its_window_is_used_up(bench, output):
+    with Reach(Arguments(bench.uart[1]), output) as reach:
         told = Told(reach)
-        with desk.lock:
+        with bench.lock:
             for number in range(100):
-                desk.sites[0].log.emit("task", number, {"state": "ready"})
+                bench.nodes[0].log.emit("task", number, {"state": "ready"})
         found = []
         end = time.monotonic() + 5  # less than what it is renewed after anyway
         while len(found) < 100 and time.monotonic() < end:
@@ -227,14 +227,14 @@ def test_subscription_is_renewed_before_its_window_is_used_up(desk, output):
     assert [event.pid for _, event in found] == list(range(100))
 
 
-def test_node_that_was_reset_is_heard_again(desk, output):
-    site = desk.sites[0]
-    with Reach(Arguments(desk.uart[1]), output) as reach:
+def test_node_that_was_reset_is_heard_again(bench, output):
+    node = bench.nodes[0]
+    with Reach(Arguments(bench.uart[1]), output) as reach:
         told = Told(reach)
-        with desk.lock:
-            log = site.log
+        with bench.lock:
+            log = node.log
             log.seq, log.oldest, log._first, log._used = 0, 1, 0, 0
-            site.runtime.links._requests[0]._subscription = None
+            node.runtime.links._requests[0]._subscription = None
             log.emit("boot", 0, {"state": "over", "source": "SD"})
         told._renewed[NODE] = (0, 0.0)  # as if its ten seconds were over
         found = []
@@ -242,10 +242,10 @@ def test_node_that_was_reset_is_heard_again(desk, output):
         while not found and time.monotonic() < end:
             found = told.listen()
     assert [(node, event.seq, event.kind) for node, event in found] == [(NODE, 1, "boot")]
-    assert output.noted == [f"hsxctl: node 5 on {desk.uart[1]} was reset"]
+    assert output.noted == [f"hsxctl: node 5 on {bench.uart[1]} was reset"]
 
 
 def test_events_of_several_nodes_say_whose_they_are(hsxctl):
-    with Desk(3, 9) as desk:
-        said = hsxctl("events", "--last", 1, *desk.can, "--node", "all")
+    with LinksBench(3, 9) as bench:
+        said = hsxctl("events", "--last", 1, *bench.can, "--node", "all")
     assert [line[:4] for line in said.out.splitlines()] == ["  3 ", "  9 "]

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A whole node on the host: what `hsx.boot.wiring` builds, board and clock owned by the test."""
+"""The second layer: what `hsx.boot.wiring` builds, with a board that the test owns.
+
+Adds the console, the card, the boot, the policy and, with a medium, the store.
+"""
 
 from pathlib import Path
 
-from builders import Bench
+from bench.node import NodeBench
 from hsx.boot.config import Config
 from hsx.boot.guard import Guard
 from hsx.boot.runtime import Runtime
@@ -79,7 +82,7 @@ class Board:
         self.mounted = False
 
 
-class Rig(Bench):
+class RuntimeBench(NodeBench):
     """A runtime over a card that is a folder and, with `medium`, a store; `self.board.tick(None)`
     is one poll. `hard`: the reset that it starts from was no soft one; `cause`, `word`: what the
     board says of it and has kept. `settings`: of the boot configuration."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A site: keys, a node that trusts them, and what a host would send to it."""
+"""A third layer: a node with a store that accepts signed commands of three keys, and transfers to
+it."""
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builders import SPIN, an_image
+from bench.images import SPIN, an_image
+from bench.runtime import RuntimeBench
 from hsx.image.build import signed as signed_image
 from hsx.link import command as c
 from hsx.service.policy import ADMIN, FACTORY, REQUIRE, USER
@@ -13,7 +15,6 @@ from hsx.store.store import CONFIRMATION
 from hsxctl.bank_image import BankImage, bank_image, describe
 from hsxctl.signed_command import signed
 from powercut.medium import Medium
-from rig import Rig
 
 SIZE = 0x8000
 NETWORK = 0x2A
@@ -42,7 +43,7 @@ def a_set(*images: bytes) -> BankImage:
     return bank_image([(describe("", image), image) for image in images])
 
 
-class Site(Rig):
+class ServiceBench(RuntimeBench):
     """A booted node with a formatted store, on the network, whose policy asks for signed commands
     by the three keys; `medium`: that of another one, as after a reset."""
 

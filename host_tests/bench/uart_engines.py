@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Both ends of a UART link on the desk: a strict sink, an echo of requests, faults of a line."""
+"""Both protocol engines of a UART link, without a node: a strict sink, an echo of requests, faults
+of a line."""
 
 from hsx.errors import EIO
 from hsx.link.uart_master import UartMaster
@@ -103,8 +104,8 @@ class Echo:
         return bytes(message)[::-1]
 
 
-class Ends:
-    """A host's engine and a node's, joined by a line."""
+class UartEngines:
+    """The host's engine and the node's, joined by a line."""
 
     def __init__(
         self,

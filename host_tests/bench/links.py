@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Nodes on a desk, in this process: real time, real links, for what a host's tool does with them.
+"""The fourth layer: nodes in real time with real links, for tests of `hsxctl`.
 
-Each is a `Site` with the links of a board: a UART, which is a pty, and a station on a virtual bus
-of python-can. A thread polls them all.
+Each node is a `ServiceBench` with the links of a board: a UART, which is a pty, and a station on a
+virtual bus of python-can. One thread polls all nodes.
 """
 
 import itertools
@@ -16,11 +16,11 @@ import time
 
 import can
 
+from bench.pty_uart import PtyUart
+from bench.service import NETWORK, NODE, ServiceBench
 from hsx.boot.links import Links
 from hsx.ticks import wrap
 from hsx.transport.uart import UartRunner
-from service.site import NETWORK, NODE, Site
-from transport.pty_uart import PtyUart
 
 LINKS = ("uart", "can")
 SIGNED = ["--network", str(NETWORK), "--key", "admin.pem"]
@@ -77,22 +77,22 @@ class _Board:
         return [uart, _Station(self._channel, links.can("CAN:%d"))]
 
 
-class Desk:
-    """`sites`: one for each number; 127 for a node without. `uart`, `can`: options of hsxctl for
-    the first one and for the bus. Use it as a context manager."""
+class LinksBench:
+    """`nodes`: one for each number; 127 for a node without a number. `uart`, `can`: options of
+    hsxctl for the first node and for the bus. Use it as a context manager."""
 
     def __init__(self, *numbers: int) -> None:
         channel = f"desk-{next(_CHANNELS)}"
-        self.sites: list[Site] = []
+        self.nodes: list[ServiceBench] = []
         self.boards: list[_Board] = []
-        self.lock = threading.Lock()  # whoever looks into a site holds it
+        self.lock = threading.Lock()  # held while the polling thread or a test uses a node
         for number in numbers or (NODE,):
-            site = Site()
-            site.policy.number = number
-            board = _Board(f"desk{len(self.sites)}".encode(), channel)
-            site.runtime.links = Links(board, site.service)
-            site.runtime.links.open()
-            self.sites.append(site)
+            node = ServiceBench()
+            node.policy.number = number
+            board = _Board(f"desk{len(self.nodes)}".encode(), channel)
+            node.runtime.links = Links(board, node.service)
+            node.runtime.links.open()
+            self.nodes.append(node)
             self.boards.append(board)
         self.uart = ["--uart", self.boards[0].uart.path]
         self.can = ["--can", f"virtual:{channel}"]
@@ -100,39 +100,39 @@ class Desk:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._polls)
 
-    def __enter__(self) -> "Desk":
+    def __enter__(self) -> "LinksBench":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        for site, board in zip(self.sites, self.boards, strict=True):
-            site.runtime.links.runners[1].close()
+        for node, board in zip(self.nodes, self.boards, strict=True):
+            node.runtime.links.runners[1].close()
             board.uart.close()
 
     def _polls(self) -> None:
         while not self._over.wait(_TURN):
-            for site in self.sites:
+            for node in self.nodes:
                 with self.lock:
-                    site.clock.now = wrap(int(time.monotonic() * 1000))
-                    site.board.tick(None)
+                    node.clock.now = wrap(int(time.monotonic() * 1000))
+                    node.board.tick(None)
 
 
-def wait_for(desk, *apps, node=0):
+def wait_for(bench, *apps, node=0):
     """Until these apps run, and no other; fails after a while."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        with desk.lock:
-            if desk.sites[node].runs() == sorted(apps):
+        with bench.lock:
+            if bench.nodes[node].runs() == sorted(apps):
                 return
         time.sleep(0.01)
-    raise AssertionError(desk.sites[node].runs())
+    raise AssertionError(bench.nodes[node].runs())
 
 
-def link_of(desk, kind):
-    """Options for the one node of a desk."""
-    return desk.uart if kind == "uart" else [*desk.can, "--node", str(NODE)]
+def link_of(bench, kind):
+    """Options for the one node of a bench."""
+    return bench.uart if kind == "uart" else [*bench.can, "--node", str(NODE)]
 
 
 class Terminal:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A node with two apps, and a host that asks it by messages."""
+"""A third layer: a node that runs two apps with values and commands, and requests to it."""
 
-from builders import EXIT, RET, SLEEP, SPIN, an_image, ldi
+from bench.images import EXIT, RET, SLEEP, SPIN, an_image, ldi
+from bench.runtime import RuntimeBench
 from hsx.image.build import command_section, value_section
 from hsx.image.metadata import Command, Value
 from hsx.link.host_messages import Reply, pack_request, unpack_reply
@@ -9,7 +10,6 @@ from hsx.service.requests import Requests
 from hsx.service.signed_commands import SignedCommands
 from hsx.store.store import CONFIRMATION
 from powercut.medium import Medium
-from rig import Rig
 
 PUBLIC, USER, ADMIN = 0, 1, 2
 RO = 1
@@ -47,7 +47,7 @@ def an_app(name: str = "tank", values=VALUES, commands=COMMANDS, **more) -> byte
     return an_image(*code, name=name, sections=sections, **more)
 
 
-class Hosted(Rig):
+class AppsBench(RuntimeBench):
     """`store`: whether the board has one, formatted. PIDs 1 and 2 are the apps `tank` and
     `tank_#0`, PID 3 has ended. Commands need no signature."""
 
