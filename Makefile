@@ -10,11 +10,15 @@ export CACHE MICROPYTHON_DIR
 export GIT_CEILING_DIRECTORIES = $(CACHE)
 
 BIN := .venv/bin
+CORES := $(shell nproc)
+# Tests wait for emulators and links for half of their time: several share a core.
+JOBS ?= $(shell expr 3 '*' $(CORES))
+PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 STM32_BOARDS := $(if $(wildcard $(MICROPYTHON_DIR)/lib/stm32lib/CMSIS),$(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.mk)))))
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat flash check-board sim natmod stock release demo test fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
+.PHONY: help setup firmware firmware-flat flash check-board sim natmod stock release demo test test-all check tests-of durations fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -79,15 +83,30 @@ memory: firmware  ## where the memory of a node with four apps goes: build/memor
 	    FROZEN_MANIFEST=bare/manifest.py
 	@PYTHONPATH=tools $(BIN)/python -m measure.memory
 
-# Target tests run by themselves: an emulator is as fast as the core that it has.
-test: lint firmware firmware-flat sim stock  ## lint, then every test of every tier: build/requirements.json
+# Everything that the tests run on, side by side.
+.PHONY: tested
+tested: lint firmware firmware-flat sim stock
+
+test: setup  ## lint, then every test of every tier: build/requirements.json; SHARD=0..3 or all
+	@$(MAKE) --no-print-directory -j$(CORES) --output-sync=target tested
 	@rm -rf build/requirements build/requirements.json build/refusals.json build/coverage build/coverage.json
-	@mkdir -p build/coverage
-	$(BIN)/coverage run -m pytest -n 2 --dist worksteal -m "not target" \
-	    --outcomes=build/requirements/host.json
-	@$(BIN)/coverage combine -q && $(BIN)/coverage json -q -o build/coverage.json
-	$(BIN)/pytest -m target --outcomes=build/requirements/target.json
+	$(PYTEST) --covered --outcomes=build/requirements/tests.json $(SHARD:%=--shard=%) \
+	    --ignore=host_tests/test_coverage.py
+	@PYTHONPATH=host_tests $(BIN)/python -m covered
+	$(BIN)/pytest -q --outcomes=build/requirements/coverage.json host_tests/test_coverage.py
 	@PYTHONPATH=host_tests $(BIN)/python -m requirements
+
+test-all:  ## the same with every case of the exhaustive tests, less than an hour
+	@$(MAKE) --no-print-directory test SHARD=all
+
+check: lint  ## lint, and the quick tests of what differs from the last commit: a minute
+	@PYTHONPATH=host_tests $(BIN)/python -m changed check --jobs $(JOBS)
+
+tests-of: setup  ## the test files that run F=firmware/hsx/store/bank.py
+	@PYTHONPATH=host_tests $(BIN)/python -m changed tests-of $(F)
+
+durations: firmware firmware-flat sim stock  ## measures how long each test takes: host_tests/durations.json
+	$(PYTEST) --shard=all --record-durations
 
 fuzz: setup  ## search for faults of the parsers and the core for FUZZ_MINUTES (60): build/fuzz.json
 	@PYTHONPATH=host_tests:tools $(BIN)/python -m fuzz.run

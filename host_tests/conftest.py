@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all tests share: how far hypothesis searches, and where the outcomes of requirements go.
+"""What all tests share: how far hypothesis searches, which tests a run takes, what it records.
 
 Profiles: `ci` is what `make test` runs, the same examples each time; `fuzz` searches long and at
 random, HSX_FUZZ_EXAMPLES of each property. HYPOTHESIS_PROFILE chooses.
@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from requirements import Recorder
+import covered
+import distribution
+import requirements
 
 # Tests of two tiers compare through it: what differs is to be seen.
 pytest.register_assert_rewrite("judge.golden")
@@ -39,10 +41,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--outcomes", type=Path, help="write how tests of requirements ended")
+    parser.addoption("--shard", default="", help="shard of exhaustive tests, or all")
+    parser.addoption("--within", type=float, help="leave out what takes longer, seconds in all")
+    parser.addoption("--covered", action="store_true", help="record the lines that tests run")
+    parser.addoption("--record-durations", action="store_true", help="write durations.json")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    path = config.getoption("outcomes")
-    # Of several processes one hears of all tests.
-    if path and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(path))
+    register = config.pluginmanager.register
+    config.option.shard = distribution.chosen_shard(config.option.shard)
+    register(distribution.Distribution())
+    is_worker = hasattr(config, "workerinput")
+    if config.option.covered and (is_worker or not config.option.numprocesses):
+        register(covered.Recorder())
+    # The process that starts the others receives the reports of all tests.
+    if config.option.outcomes and not is_worker:
+        register(requirements.Recorder(config.option.outcomes))
+    if config.option.record_durations and not is_worker:
+        register(distribution.Stopwatch())

@@ -21,6 +21,7 @@ from bench.service import NETWORK, NODE, ServiceBench
 from hsx.boot.links import Links
 from hsx.ticks import wrap
 from hsx.transport.uart import UartRunner
+from waiting import until
 
 LINKS = ("uart", "can")
 SIGNED = ["--network", str(NETWORK), "--key", "admin.pem"]
@@ -120,14 +121,13 @@ class LinksBench:
 
 
 def wait_for(bench, *apps, node=0):
-    """Until these apps run, and no other; fails after a while."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
+    """Waits until these apps run on a node, and no others."""
+
+    def they_run() -> bool:
         with bench.lock:
-            if bench.nodes[node].runs() == sorted(apps):
-                return
-        time.sleep(0.01)
-    raise AssertionError(bench.nodes[node].runs())
+            return bench.nodes[node].runs() == sorted(apps)
+
+    until(they_run)
 
 
 def link_of(bench, kind):

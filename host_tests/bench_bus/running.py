@@ -3,9 +3,9 @@
 
 import socket
 import threading
-import time
 
 from hsxctl.simulate.bench import Bench
+from waiting import Deadline
 
 
 class Adapter:
@@ -42,11 +42,11 @@ class Adapter:
         self.link.send(b"".join(line + b"\r" for line in lines))
 
 
-def turns(bench: Bench, adapters, over, seconds: float = 10) -> bool:
-    """Lets a bench run until something is over; False: it was not in time."""
-    end = time.monotonic() + seconds
+def turns(bench: Bench, adapters, over) -> bool:
+    """Lets a bench run until something is over; False: it never was."""
+    deadline = Deadline()
     while not over():
-        if time.monotonic() > end:
+        if deadline.over():
             return False
         bench.run(0.001)
         for adapter in adapters:

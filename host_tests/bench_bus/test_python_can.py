@@ -14,6 +14,7 @@ import pytest
 
 from bench_bus.running import Running
 from hsxctl.simulate.python_can import QUEUE
+from waiting import PATIENCE, until
 
 CLASSIC = [
     can.Message(arbitration_id=ident, is_extended_id=is_extended, data=data)
@@ -290,12 +291,9 @@ def test_canopen_speaks_over_it(running):
         assert node.sdo["text"].raw == text
         node.sdo["beat"].raw = 10
         there.nmt.state = "PRE-OPERATIONAL"
-        node.nmt.wait_for_heartbeat(5)
+        node.nmt.wait_for_heartbeat(PATIENCE)
         node.nmt.state = "OPERATIONAL"
-        end = time.monotonic() + 5
-        while there.nmt.state != "OPERATIONAL" and time.monotonic() < end:
-            time.sleep(0.01)
-        assert there.nmt.state == "OPERATIONAL"
+        until(lambda: there.nmt.state == "OPERATIONAL")
 
 
 def test_isotp_brings_a_long_message_over_it(station):

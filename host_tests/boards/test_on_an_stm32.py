@@ -4,7 +4,6 @@ emulated part. It has neither FRAM nor CAN, as QEMU has none there."""
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import serial
 
 from boardcheck import ROOT
 from boards.emulated import Stm32
+from waiting import Deadline
 
 pytestmark = [pytest.mark.target, pytest.mark.timeout(300)]
 NAME = "NUCLEO_F446RE"
@@ -64,8 +64,8 @@ def at_the_repl(machine: Stm32, code: str, *resume: str) -> str:
 
 def until(port: serial.Serial, text: str) -> str:
     """What the console says up to a text."""
-    said, end = b"", time.monotonic() + 60
-    while text.encode() not in said and time.monotonic() < end:
+    said, deadline = b"", Deadline()
+    while text.encode() not in said and not deadline.over():
         said += port.read(port.in_waiting or 1)
     assert text.encode() in said, said
     return said.decode()

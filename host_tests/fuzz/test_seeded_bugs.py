@@ -79,6 +79,7 @@ def inputs(harness: str, folder: Path) -> list:
     return [*sorted(folder.iterdir()), *sorted((HERE / "regressions" / harness).iterdir())]
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize(("bug", "check"), FOUND_BY, ids=lambda text: text.replace(" ", "_"))
 def test_a_seeded_bug_is_found(bug, check, tmp_path):
     harness, driver, flags, arguments = CHECKS[check]

@@ -42,6 +42,7 @@ def kept(harness: str, folder: Path) -> list:
     return found
 
 
+@pytest.mark.sharded
 @each_harness
 def test_libfuzzer_finds_nothing_in_a_short_run(harness, tmp_path):
     need("clang")
@@ -54,6 +55,7 @@ def test_libfuzzer_finds_nothing_in_a_short_run(harness, tmp_path):
     assert f"Done {RUNS} runs" in said
 
 
+@pytest.mark.sharded
 @each_harness
 @pytest.mark.parametrize("dispatch", ["", "-DHSX_SWITCH"], ids=["goto", "switch"])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
@@ -72,6 +74,7 @@ def test_a_million_single_steps_from_random_states_agree_with_the_model(tmp_path
     assert min(ran["ops"].values()) > 1_000  # each opcode, and illegal ones
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize("dispatch", ["goto", "switch"])
 def test_random_programs_with_long_budgets_agree_with_the_model(dispatch, tmp_path):
     flags = (*FAST, "-DHSX_SWITCH") if dispatch == "switch" else FAST

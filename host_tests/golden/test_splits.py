@@ -73,6 +73,7 @@ def outcome(bench: NodeBench, image: bytes, cuts: tuple) -> tuple:
 
 
 @pytest.mark.requirement("P-6")
+@pytest.mark.sharded
 @each_image
 def test_every_single_cut_gives_the_same_task_or_refusal(name):
     image = IMAGES[name]
@@ -90,6 +91,7 @@ def test_byte_by_byte_gives_the_same_task_or_refusal(name):
 
 
 @pytest.mark.requirement("P-91")
+@pytest.mark.sharded
 @each_image
 def test_abort_at_every_byte_frees_everything(name):
     image = IMAGES[name]

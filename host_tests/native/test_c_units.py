@@ -11,6 +11,7 @@ from fuzz.build import CHECKED, CORE, HERE, NATIVE, WARNINGS, missing
 UNITS = sorted((Path(__file__).parent / "c").glob("*.c"))
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize("dispatch", ["goto", "switch"])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_the_c_unit_tests_pass_under_sanitizers(compiler, dispatch, tmp_path):

@@ -88,6 +88,7 @@ def compare(seed: int) -> int:
     return model.steps
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize("share", range(SHARES))
 def test_random_programs_agree_with_the_model_at_every_stop(share):
     steps = sum(compare(SEED + seed) for seed in range(share, PROGRAMS, SHARES))

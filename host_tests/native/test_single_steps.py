@@ -123,6 +123,7 @@ def step_from_anywhere(rng: random.Random, states: int, ops: Counter) -> None:
             pair.renew()
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize("share", range(SHARES))
 def test_one_step_from_any_state_ends_as_in_the_model(share):
     rng = random.Random(SEED + share)

@@ -63,6 +63,7 @@ def runtime_of(compiler: str) -> str:
     return found.stdout.strip()
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize("build", BUILDS)
 def test_the_core_passes_its_tests_when_built_otherwise(build, tmp_path):
     compiler, flags = BUILDS[build]

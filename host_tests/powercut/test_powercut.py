@@ -11,6 +11,7 @@ SEED = 5
 
 
 @pytest.mark.requirement("P-50", "P-90", "P-100")
+@pytest.mark.sharded
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_cut_and_no_rotten_copy_breaks_the_invariant(scenario):
     tally = cuts.run_scenario(scenario, 60, 300, SEED)
@@ -18,6 +19,7 @@ def test_no_cut_and_no_rotten_copy_breaks_the_invariant(scenario):
     assert tally.total() > 500
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize("bug", bugs.NAMES)
 def test_a_seeded_bug_is_found(bug):
     assert run.hunt(bug, 150, 500, SEED)
@@ -30,8 +32,10 @@ def test_a_seeded_bug_is_taken_out_again():
     cuts.Reference(SCENARIOS[0])
 
 
-def test_no_flipped_bit_of_superblocks_or_directories_starts_what_it_must_not():
-    assert run.run_damage(300)[1] == []
+@pytest.mark.sharded
+@pytest.mark.parametrize("part", range(4))
+def test_no_flipped_bit_of_superblocks_or_directories_starts_what_it_must_not(part):
+    assert run.run_damage(300, part, 4)[1] == []
 
 
 def test_a_cut_case_leaves_the_same_cells_as_its_recorded_writes():

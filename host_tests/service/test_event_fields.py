@@ -192,7 +192,6 @@ def lost_events() -> list[tuple]:
     return [(reader.sent, *unpack_event(buf[:size]))]
 
 
-@functools.cache
 class Asked:
     """Links that keep what the node asks of its master."""
 
@@ -212,6 +211,7 @@ def asking() -> tuple:
     return unpack_told(links.message)
 
 
+@functools.cache
 def told() -> dict[str, list[tuple]]:
     """Type -> the events of it in all scenarios."""
     found: dict[str, list[tuple]] = {}

@@ -7,12 +7,12 @@ import re
 import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from docs.console import blocks, commands, session
+from waiting import Deadline
 
 pytestmark = pytest.mark.target
 GUIDE = Path(__file__).parents[2] / "docs/boards.md"
@@ -32,8 +32,8 @@ class Terminal:
         """What comes after these keys, up to the text it waits for behind the echo: a prompt may
         still be on its way from before."""
         os.write(self._ours, keys)
-        text, end = "", time.monotonic() + 20
-        while not (echo in text and text.endswith(until)) and time.monotonic() < end:
+        text, deadline = "", Deadline()
+        while not (echo in text and text.endswith(until)) and not deadline.over():
             if select.select([self._ours], [], [], 0.1)[0]:
                 text += os.read(self._ours, 4096).decode().replace("\r", "")
         assert text.endswith(until), text
@@ -41,8 +41,8 @@ class Terminal:
 
     def enter(self) -> None:
         """Enter, until there is a prompt: mpremote takes keys a moment after it says so."""
-        text, end = "", time.monotonic() + 20
-        while not text.endswith(PROMPT) and time.monotonic() < end:
+        text, deadline = "", Deadline()
+        while not text.endswith(PROMPT) and not deadline.over():
             os.write(self._ours, b"\r")
             while select.select([self._ours], [], [], 0.5)[0]:
                 text += os.read(self._ours, 4096).decode()

@@ -13,6 +13,7 @@ from hsxctl import settings
 from hsxctl.cli import main
 from hsxctl.simulate.qemu import QemuNode
 from repl import Repl
+from waiting import Deadline
 
 pytestmark = pytest.mark.target
 
@@ -56,9 +57,9 @@ def done(capsys):
 
 def wait_for(done, link, *apps):
     """The tasks, once these apps run."""
-    end = time.monotonic() + 20
+    deadline = Deadline()
     rows = done("ps", *link)
-    while sorted(row["app_name"] for row in rows) != sorted(apps) and time.monotonic() < end:
+    while sorted(row["app_name"] for row in rows) != sorted(apps) and not deadline.over():
         time.sleep(0.1)
         rows = done("ps", *link)
     assert sorted(row["app_name"] for row in rows) == sorted(apps)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from docs.console import blocks, commands, dialogue
+from waiting import Deadline
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -124,8 +125,8 @@ def follow(newcomer, command, shown):
     said = b""
     try:
         os.set_blocking(node.stdout.fileno(), False)
-        deadline = time.monotonic() + 60
-        while in_order(shown, said.decode(errors="replace")) and time.monotonic() < deadline:
+        deadline = Deadline()
+        while in_order(shown, said.decode(errors="replace")) and not deadline.over():
             said += node.stdout.read() or b""
             assert node.poll() is None, said
             time.sleep(0.05)

@@ -3,7 +3,6 @@
 bytes in the bank, and the same told about it."""
 
 import ast
-import time
 
 import pytest
 
@@ -20,6 +19,7 @@ from hsxctl.bank_image import bank_image, describe
 from hsxctl.connect.can import CanLink, now
 from hsxctl.connect.serial import SerialLink
 from hsxctl.signed_command import signed
+from waiting import Deadline
 
 pytestmark = pytest.mark.target
 
@@ -52,8 +52,8 @@ def by_can(node, repl) -> None:
     with CanLink("slcan", node.uart3, 500_000) as bus:
         client = CanClient()
         client.number(short_id(UID.encode()), NODE)
-        end = time.monotonic() + 10
-        bus.run(client, lambda: NODE in client.present or time.monotonic() > end)
+        deadline = Deadline()
+        bus.run(client, lambda: NODE in client.present or deadline.over())
         assert client.present[NODE] == short_id(UID.encode())
         master = CanMaster(SENT.data, HEADER, [NODE], SENT.digest, 7, 0.5, now(), patience=60)
         bus.run(master, lambda: master.over)

@@ -3,7 +3,6 @@
 
 import random
 import threading
-import time
 
 import can
 import pytest
@@ -15,6 +14,7 @@ from fakes import machine
 from fakes.machine import UART
 from hsx.transport.can_slcan import SlcanRunner
 from transport.stub_engine import StubEngine
+from waiting import until
 
 
 class Node:
@@ -243,13 +243,6 @@ def polled():
     over.set()
     thread.join()
     uart.close()
-
-
-def until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.mark.requirement("P-66")

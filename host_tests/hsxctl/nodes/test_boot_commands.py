@@ -2,13 +2,13 @@
 """`hsxctl boot` and `hsxctl reset`: how a node came up, and that it does so again."""
 
 import json
-import time
 
 import pytest
 
 from bench.links import LinksBench
 from bench.service import NETWORK
 from hsxctl.cli import main
+from waiting import until
 
 KEY = ["--key", "admin.pem", "--network", str(NETWORK)]
 
@@ -26,8 +26,6 @@ def test_reset_answers_first_and_then_starts_anew(folder, capsys, option, word):
     with LinksBench(5) as bench:
         board = bench.nodes[0].board
         assert main(["reset", *option, *KEY, *bench.uart]) == 0
-        end = time.monotonic() + 20
-        while not board.resets and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: board.resets)
         assert (board.resets, board.word) == (1, word)
     assert "is reset" in capsys.readouterr().out

@@ -19,6 +19,7 @@ from bench.links import SIGNED, LinksBench, Terminal, wait_for
 from hsxctl import image_set
 from hsxctl.fleet import record, work
 from hsxctl.fleet import rollout as r
+from waiting import until
 
 FAULTS = 0xFF000000
 QUICK = ["--healthy", "0.2", "--confirm", "--patience", "10"]
@@ -222,9 +223,7 @@ def test_ctrl_c_leaves_terminal_and_node_clean_and_a_file_that_goes_on(bench, hs
     terminal = Terminal(*words, "--healthy", "600" if moment == "watch" else "0")
     node = bench.nodes[0]
     begun = "provisioning.persisted" if moment == "watch" else "provisioning.started"
-    end = time.monotonic() + 20
-    while not node.told(begun) and time.monotonic() < end:
-        time.sleep(0.002)
+    until(lambda: node.told(begun), 0.002)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert b"'hsxctl fleet resume rollout.json' goes on" in terminal.shown

@@ -16,6 +16,7 @@ from hsx.link import can_master
 from hsxctl import image_set, push_plan
 from hsxctl.bank_image import BankImage
 from hsxctl.cli import main
+from waiting import until
 
 # ---- the plan ----------------------------------------------------------------------------------
 
@@ -115,9 +116,7 @@ def test_transfer_by_one_link_is_ended_over_another(bench, hsxctl, monkeypatch):
     monkeypatch.setattr(serial.Serial, "write", slowly)
 
     def aborts():
-        end = time.monotonic() + 20
-        while not bench.nodes[0].told("provisioning.started") and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: bench.nodes[0].told("provisioning.started"))
         counter = str(int(time.time()) + 5000)
         results.append(main(["abort", *link_of(bench, "can"), *SIGNED, "--counter", counter]))
 

@@ -17,6 +17,7 @@ from hsx.link.can_framing import BEGIN, LOAD, begin, ident
 from hsxctl.cli import main
 from hsxctl.connect.line import LineNodes
 from hsxctl.connect.serial import SerialLink
+from waiting import until
 
 # ---- a set -------------------------------------------------------------------------------------
 
@@ -338,9 +339,7 @@ def test_terminal_shows_a_bar_and_what_has_become_of_the_node(bench):
 
 def test_ctrl_c_ends_the_session_on_the_node_and_gives_the_terminal_back(bench, hsxctl):
     terminal = Terminal("push", "large.hxe", *bench.uart, *SIGNED, "--baud", "2400")
-    begun = time.monotonic() + 20
-    while not bench.nodes[0].told("provisioning.started") and time.monotonic() < begun:
-        time.sleep(0.01)
+    until(lambda: bench.nodes[0].told("provisioning.started"))
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert b"the node runs what it ran, what has arrived stays" in terminal.shown

@@ -4,7 +4,6 @@
 import os
 import pty
 import signal
-import time
 import tty
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from bench.apps import an_app as app_of
 from bench.links import Terminal, wait_for
 from bench.service import SIZE, an_app
 from pty_repl import PtyRepl
+from waiting import until
 
 
 @pytest.fixture
@@ -97,9 +97,7 @@ def test_nothing_is_left_on_the_node_and_its_prompt_is_the_friendly_one(bench, r
 
 def test_ctrl_c_ends_the_transfer_and_the_next_push_goes_on(bench, repl, hsxctl):
     terminal = Terminal("push", "large.hxe", *repl)
-    end = time.monotonic() + 20
-    while sum("_hsx.write" in code for code in bench.port.codes) < 5 and time.monotonic() < end:
-        time.sleep(0.005)
+    until(lambda: sum("_hsx.write" in code for code in bench.port.codes) >= 5, 0.005)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert b"the node runs what it ran, what has arrived stays" in terminal.shown
@@ -122,10 +120,7 @@ def test_transfer_of_a_host_that_has_gone_is_given_up(bench, repl):
         assert link.begin(base64.b64encode(header), 2048) >= 0
         assert node.service.transfer is not None
         link._heard -= 11000
-    end = time.monotonic() + 10
-    while node.service.transfer is not None and time.monotonic() < end:
-        time.sleep(0.01)
-    assert node.service.transfer is None
+    until(lambda: node.service.transfer is None)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from bench.service import NODE
 from hsxctl.connect.line import LineNodes
 from hsxctl.reach import Reach
 from hsxctl.told import Told
+from waiting import Deadline
 
 VALUES = [
     a_value(0x0101, name="level"),
@@ -193,9 +194,9 @@ def test_event_that_is_lost_on_the_way_comes_again(tank, hsxctl, monkeypatch):
 
 def test_events_are_followed_until_ctrl_c(tank):
     terminal = Terminal("events", "--follow", "--last", 0, *tank.uart)
-    end = time.monotonic() + 20
+    deadline = Deadline()
     bits = 0x4000
-    while b"value_changed" not in terminal.shown and time.monotonic() < end:
+    while b"value_changed" not in terminal.shown and not deadline.over():
         bits += 1
         with tank.lock:
             tank.nodes[0].node.set_value(1, LEVEL, bits)
@@ -238,8 +239,8 @@ def test_node_that_was_reset_is_heard_again(bench, output):
             log.emit("boot", 0, {"state": "over", "source": "SD"})
         told._renewed[NODE] = (0, 0.0)  # as if its ten seconds were over
         found = []
-        end = time.monotonic() + 10
-        while not found and time.monotonic() < end:
+        deadline = Deadline()
+        while not found and not deadline.over():
             found = told.listen()
     assert [(node, event.seq, event.kind) for node, event in found] == [(NODE, 1, "boot")]
     assert output.noted == [f"hsxctl: node 5 on {bench.uart[1]} was reset"]
