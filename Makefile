@@ -9,11 +9,14 @@ export CACHE MICROPYTHON_DIR
 # The source in CACHE is no git checkout: its version must not come from this project's commits.
 export GIT_CEILING_DIRECTORIES = $(CACHE)
 
+# Python's compiled files are kept: hundreds of processes of the tests read them.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
-CORES := $(shell nproc)
+CORES = $(shell nproc)
 # Tests wait for emulators and links for half of their time: several share a core.
-JOBS ?= $(shell expr 3 '*' $(CORES))
-PYTEST := $(BIN)/python -m pytest -n $(JOBS)
+JOBS ?= $(shell expr 3 "*" $(CORES))
+PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 STM32_BOARDS := $(if $(wildcard $(MICROPYTHON_DIR)/lib/stm32lib/CMSIS),$(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.mk)))))
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
@@ -83,9 +86,13 @@ memory: firmware  ## where the memory of a node with four apps goes: build/memor
 	    FROZEN_MANIFEST=bare/manifest.py
 	@PYTHONPATH=tools $(BIN)/python -m measure.memory
 
-# Everything that the tests run on, side by side.
-.PHONY: tested
-tested: lint firmware firmware-flat sim stock
+# Everything that the tests run on, side by side. Collecting once compiles all of them, which each
+# of the processes would do otherwise.
+.PHONY: tested collected
+tested: lint firmware firmware-flat sim stock collected
+collected: setup
+	@$(BIN)/python -m pytest --collect-only -q >build/setup/collected.log || \
+	    { cat build/setup/collected.log; exit 1; }
 
 test: setup  ## lint, then every test of every tier: build/requirements.json; SHARD=0..3 or all
 	@$(MAKE) --no-print-directory -j$(CORES) --output-sync=target tested

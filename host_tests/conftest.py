@@ -33,6 +33,8 @@ settings.register_profile(
     derandomize=False,
     max_examples=int(os.environ.get("HSX_FUZZ_EXAMPLES", "100000")),
 )
+# Nodes of tests share the cores with many other tests, and may answer late.
+os.environ.setdefault("HSXCTL_PATIENCE", "8")
 # A shell that starts a job in the background has it ignore Ctrl-C, and so all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

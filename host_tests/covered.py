@@ -23,16 +23,16 @@ SOURCES = ("firmware/hsx", "tools/hsxctl")
 LONGEST = 0.5  # seconds
 
 
-def _coverage(**options: object) -> coverage.Coverage:
+def _coverage(suffix: bool = False) -> coverage.Coverage:
     places = [str(ROOT / place) for place in SOURCES]
-    return coverage.Coverage(str(DATA), source=places, config_file=False, **options)
+    return coverage.Coverage(str(DATA), data_suffix=suffix, source=places, config_file=False)
 
 
 class Recorder:
     """The plugin, one in each process that runs tests."""
 
     def __init__(self) -> None:
-        self._coverage = _coverage(data_suffix=True)
+        self._coverage = _coverage(suffix=True)
         self._coverage.start()  # what is imported while tests are collected counts
         self._known = durations()
 

@@ -5,7 +5,8 @@ import time
 
 from mpremote.transport_serial import SerialTransport
 
-_PATIENCE = 10  # seconds that a node may stay silent
+from waiting import PATIENCE
+
 _BEGUN = "begun"
 
 
@@ -13,7 +14,7 @@ class Repl:
     """The raw REPL of a node, through mpremote's own transport. Does not reset it."""
 
     def __init__(self, node):
-        self.transport = SerialTransport(node.repl, timeout=_PATIENCE)
+        self.transport = SerialTransport(node.repl, timeout=PATIENCE)
         self.transport.enter_raw_repl(soft_reset=False)
 
     def run(self, code):
@@ -28,7 +29,7 @@ class Repl:
 
     def end(self):
         """What the code that was begun has printed and, apart, what it raised."""
-        text, error = self.transport.follow(timeout=10)
+        text, error = self.transport.follow(timeout=PATIENCE)
         return text.decode(), error.decode()
 
     def wait(self, seconds):

@@ -4,7 +4,7 @@
 import time
 from collections.abc import Callable
 
-PATIENCE = 120.0  # seconds
+PATIENCE = 240.0  # seconds
 
 
 class Deadline:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The fourth layer: nodes in real time with real links, for tests of `hsxctl`.
+"""The fourth layer: nodes with real links that go on by themselves, for tests of `hsxctl`.
 
 Each node is a `ServiceBench` with the links of a board: a UART, which is a pty, and a station on a
-virtual bus of python-can. One thread polls all nodes.
+virtual bus of python-can. One thread polls all nodes. Nodes and hsxctl, which runs in the same
+process, share one clock, and each turn of that thread is STEP of it: waits are shorter than they
+are in real time, and a machine that is slow stops the clock. While hsxctl runs as a process of its
+own (`Terminal`), the clock goes no faster than time.
 """
 
 import itertools
@@ -21,13 +24,15 @@ from bench.service import NETWORK, NODE, ServiceBench
 from hsx.boot.links import Links
 from hsx.ticks import wrap
 from hsx.transport.uart import UartRunner
-from waiting import until
+from hsxctl import clock
+from waiting import PATIENCE, until
 
 LINKS = ("uart", "can")
 SIGNED = ["--network", str(NETWORK), "--key", "admin.pem"]
 
 _CHANNELS = itertools.count()
-_TURN = 0.001  # seconds between polls
+STEP = 0.008  # seconds of the clock in each turn
+_TURN = 0.001  # seconds between turns
 _FRAMES = 64  # of one poll
 
 
@@ -80,7 +85,8 @@ class _Board:
 
 class LinksBench:
     """`nodes`: one for each number; 127 for a node without a number. `uart`, `can`: options of
-    hsxctl for the first node and for the bus. Use it as a context manager."""
+    hsxctl for the first node and for the bus. `now`: seconds of the clock. Use it as a context
+    manager."""
 
     def __init__(self, *numbers: int) -> None:
         channel = f"desk-{next(_CHANNELS)}"
@@ -98,25 +104,39 @@ class LinksBench:
         self.uart = ["--uart", self.boards[0].uart.path]
         self.can = ["--can", f"virtual:{channel}"]
         self.channel = channel
+        self.now = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._polls)
 
     def __enter__(self) -> "LinksBench":
+        self._real = clock.monotonic, clock.sleep, clock.patient
+        clock.monotonic, clock.sleep = lambda: self.now, self.sleep
+        clock.patient = lambda wait: wait  # the clock waits for slow nodes
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        clock.monotonic, clock.sleep, clock.patient = self._real
         for node, board in zip(self.nodes, self.boards, strict=True):
             node.runtime.links.runners[1].close()
             board.uart.close()
 
+    def sleep(self, seconds: float) -> None:
+        """Until so much of the clock has passed."""
+        end = self.now + seconds
+        while self.now < end:
+            time.sleep(_TURN)
+
     def _polls(self) -> None:
+        before = time.monotonic()
         while not self._over.wait(_TURN):
+            since, before = before, time.monotonic()
+            self.now += min(STEP, before - since) if Terminal.running else STEP
             for node in self.nodes:
                 with self.lock:
-                    node.clock.now = wrap(int(time.monotonic() * 1000))
+                    node.clock.now = wrap(int(self.now * 1000))
                     node.board.tick(None)
 
 
@@ -136,39 +156,43 @@ def link_of(bench, kind):
 
 
 class Terminal:
-    """hsxctl as its own process on a terminal; `pump` collects what it shows."""
+    """hsxctl as its own process on a terminal. `shown`: what it has shown so far; `running`: how
+    many of them there are."""
+
+    running = 0
 
     def __init__(self, *words):
-        self.handle, theirs = pty.openpty()
+        Terminal.running += 1
+        # Our copy of its end stays open: without one, Linux may drop what was written last.
+        self.handle, self._theirs = pty.openpty()
         self.shown = b""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hsxctl", *map(str, words)],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+            stdin=self._theirs,
+            stdout=self._theirs,
+            stderr=self._theirs,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
         )
-        os.close(theirs)
 
     def until(self, text):
         """Until this is shown, or the process ends."""
         while text not in self.shown:
-            try:
-                data = os.read(self.handle, 4096)
-            except OSError:
+            has_ended = self.process.poll() is not None
+            if not self.look(0.05) and has_ended:
                 break
-            if not data:
-                break
-            self.shown += data
         return text in self.shown
 
     def look(self, seconds):
-        """What it shows within so long."""
-        if select.select([self.handle], [], [], seconds)[0]:
-            self.shown += os.read(self.handle, 4096)
+        """Waits up to `seconds` for what it shows; whether there was something."""
+        if not select.select([self.handle], [], [], seconds)[0]:
+            return False
+        self.shown += os.read(self.handle, 4096)
+        return True
 
     def end(self):
-        while self.until(b"no such text"):
-            pass
+        self.until(b"no such text")
         os.close(self.handle)
-        return self.process.wait(20)
+        os.close(self._theirs)
+        status = self.process.wait(PATIENCE)
+        Terminal.running -= 1
+        return status

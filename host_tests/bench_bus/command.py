@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "build/sim/micropython"
 
@@ -53,5 +55,5 @@ class SimCommand:
 
     def end(self) -> tuple[int, str]:
         """Waits until it has ended by itself: exit code, what it said last."""
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, said

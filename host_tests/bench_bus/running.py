@@ -5,7 +5,9 @@ import socket
 import threading
 
 from hsxctl.simulate.bench import Bench
-from waiting import Deadline
+
+TURN = 0.0005  # seconds
+LONGEST = 30.0  # seconds
 
 
 class Adapter:
@@ -42,13 +44,25 @@ class Adapter:
         self.link.send(b"".join(line + b"\r" for line in lines))
 
 
+class Clock:
+    """Seconds that pass only in `turns`."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def turns(bench: Bench, adapters, over) -> bool:
-    """Lets a bench run until something is over; False: it never was."""
-    deadline = Deadline()
+    """Lets a bench run until something is over, TURN seconds of its clock at a time; False: it was
+    not in LONGEST."""
+    end = bench.clock() + LONGEST
     while not over():
-        if deadline.over():
+        if bench.clock() > end:
             return False
-        bench.run(0.001)
+        bench.clock.now += TURN
+        bench.run(0)
         for adapter in adapters:
             adapter.turn()
     return True

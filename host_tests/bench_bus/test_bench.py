@@ -2,13 +2,12 @@
 """The bench bus by itself: who goes first, how long it takes, and the faults that it makes."""
 
 import socket
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench_bus.running import Adapter, turns
+from bench_bus.running import TURN, Adapter, Clock, turns
 from hsxctl.simulate import slcan_line as slcan
 from hsxctl.simulate.bench import WINDOW, Bench, Cut, Faults
 from hsxctl.simulate.can_bus import BUS_OFF, ERROR_FRAME, EXTENDED, REMOTE, Bus, Station, bits
@@ -20,7 +19,7 @@ def bus():
     made = []
 
     def make(names="abc", **options):
-        bench = Bench(**{"fast": True, **options})
+        bench = Bench(**{"fast": True, "clock": Clock(), **options})
         adapters = [Adapter(bench, name) for name in names]
         made.append((bench, adapters))
         assert turns(bench, adapters, lambda: all(a.port.is_open for a in adapters))
@@ -66,26 +65,26 @@ def test_bus_counts_the_bits_of_its_frames(bus):
 
 def test_bus_keeps_the_pace_of_its_bit_rate(bus):
     bench, adapters = bus(fast=False, bitrate=50_000)
-    began = time.monotonic()
+    began = bench.clock()
     adapters[0].say(*frames(200))
     assert turns(bench, adapters, lambda: len(adapters[1].heard) == 200)
-    least = sum(bits(0x123, bytes([n & 255])) for n in range(199)) / 50_000
-    assert time.monotonic() - began > least - 0.01
+    due = sum(bits(0x123, bytes([n & 255])) for n in range(200)) / 50_000
+    assert bench.clock() - began == pytest.approx(due, abs=0.01)
 
 
 def test_time_of_an_idle_bus_goes_with_the_clock(bus):
     bench, adapters = bus()
-    began, before = time.monotonic(), bench.seconds
-    turns(bench, adapters, lambda: time.monotonic() > began + 0.1)
-    assert bench.seconds - before == pytest.approx(time.monotonic() - began, abs=0.03)
+    began, before = bench.clock(), bench.seconds
+    assert turns(bench, adapters, lambda: bench.clock() > began + 0.1)
+    assert bench.seconds - before == pytest.approx(bench.clock() - began, abs=2 * TURN)
 
 
 def test_bus_stands_still_for_a_node_that_does_not_keep_up(bus):
     bench, adapters = bus("ab")
     adapters[1].answers = False
     adapters[0].say(*frames(3 * WINDOW))
-    began = time.monotonic()
-    turns(bench, adapters, lambda: time.monotonic() > began + 0.15)
+    began = bench.clock()
+    assert turns(bench, adapters, lambda: bench.clock() > began + 0.15)
     assert WINDOW <= len(adapters[1].heard) <= WINDOW + 8
     adapters[1].answers = True
     adapters[1].say(*[b""] * len(adapters[1].heard))
@@ -141,8 +140,8 @@ def heard_with(bus, count=400, **options):
     bench, adapters = bus(**options)
     adapters[0].say(*[b"t%03X0" % n for n in range(count)])
     assert turns(bench, adapters, lambda: bench.bus.frames == count)
-    end = time.monotonic() + 0.05
-    turns(bench, adapters, lambda: time.monotonic() > end)
+    end = bench.clock() + 0.05
+    assert turns(bench, adapters, lambda: bench.clock() > end)
     return bench, [a.heard for a in adapters[1:]]
 
 
@@ -163,10 +162,10 @@ def test_duplicated_frames_come_twice_in_a_row(bus):
 
 def test_delayed_frames_come_in_their_order_and_late(bus):
     bench, adapters = bus(faults=Faults(delay=50))
-    began = time.monotonic()
+    began = bench.clock()
     adapters[0].say(*frames(5))
     assert turns(bench, adapters, lambda: len(adapters[1].heard) == 5)
-    assert time.monotonic() - began > 0.045
+    assert 0.05 <= bench.clock() - began < 0.06
     assert adapters[1].heard == frames(5)
 
 
@@ -220,7 +219,7 @@ def program(bus):
                     return False
                 return len(got) >= len(answer)
 
-            turns(bench, adapters, has_it, 5)
+            turns(bench, adapters, has_it)
             return got
 
         yield adapters, ask

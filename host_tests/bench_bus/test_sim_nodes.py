@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from bench.images import SPIN, an_image
 from bench_bus.command import PROGRAM, SimCommand
 from hsxctl.cli import main
+from waiting import until
 
 pytestmark = pytest.mark.sim
 
@@ -31,14 +31,9 @@ def hsxctl(*words):
     return done.stdout
 
 
-def have_ended(pids, seconds=10):
-    """Whether no such process is left within so long."""
-    end = time.monotonic() + seconds
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
+def await_end(pids):
+    """Waits until no such process is left."""
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
 def test_nodes_have_numbers_names_and_a_store_that_outlives_them(tmp_path):
@@ -71,7 +66,7 @@ def test_no_node_outlives_the_command(number, status):
         bus.process.send_signal(number)
         code, said = bus.end()
         assert code == status
-        assert have_ended(pids)
+        await_end(pids)
         assert ("are ended" in said) == (status == 130)
 
 

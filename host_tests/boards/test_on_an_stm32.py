@@ -12,9 +12,9 @@ import serial
 
 from boardcheck import ROOT
 from boards.emulated import Stm32
-from waiting import Deadline
+from waiting import PATIENCE, Deadline
 
-pytestmark = [pytest.mark.target, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.target
 NAME = "NUCLEO_F446RE"
 CONSOLE, REPL, LINK = 6, 2, 4  # its UARTs
 
@@ -52,7 +52,7 @@ def switch_on(elf: Path, tmp_path: Path) -> "Iterator[Callable[..., Stm32]]":
 
 def run(*words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", *words], capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -14,7 +14,6 @@ NAMES = ["NUCLEO_F446RE", "NUCLEO_G474RE", "NUCLEO_H743ZI", "PYBV11"]
 _NEAR = 0.05
 
 
-@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", NAMES)
 def test_firmware_is_built_and_as_large_as_foreseen(
     name: str, checkout: Path, make: Callable[..., str], tmp_path: Path
@@ -36,7 +35,6 @@ def test_firmware_is_built_and_as_large_as_foreseen(
     assert make("check-board", name).endswith(said)
 
 
-@pytest.mark.timeout(600)
 def test_the_board_of_the_porting_guide_is_built_too(
     make: Callable[..., str], ported: "tuple[Path, str]"
 ) -> None:

@@ -28,13 +28,13 @@ from hsxctl.simulate.qemu import FRAM_SIZE
 from powercut.line import Machine
 from powercut.medium import Medium
 from powercut.world import World
+from waiting import PATIENCE
 
 NODE = 5
 TICKS_PER_SECOND = 25_000_000
 
 _ICOUNT = 6  # 64 ns an instruction
 _LONGEST = 300_000_000  # ticks that a boot with a transfer takes
-_PATIENCE = 60  # seconds
 _OVER = re.compile(r"\[ *([0-9.]+)\] .*boot .*state=over")
 # How long the boot waits for a master, in ms of the node's own time: long where there is an answer
 # to come, and where its end is to be seen.
@@ -160,7 +160,7 @@ class Bench:
         """What runs after a boot that the power has cut, and then a free one."""
         self._fram.write_bytes(cells(bank))
         with self._machine(card, bus, off=ticks) as machine:
-            if not machine.node.wait_off(_PATIENCE):
+            if not machine.node.wait_off(PATIENCE):
                 raise AssertionError("the power did not fail")
         return self._look(bank, card, bus)[0]
 
@@ -169,7 +169,7 @@ class Bench:
         # late: a transfer that is to succeed takes place in real time.
         icount = None if is_answered(bank, card, bus) else _ICOUNT
         with self._machine(card, bus, icount) as machine:
-            said = machine.node.wait_console("state=over", _PATIENCE)
+            said = machine.node.wait_console("state=over", PATIENCE)
             found = _OVER.search(said)
             assert found is not None, said
             machine.enter()

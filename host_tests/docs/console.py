@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hsxctl.cli import main
+from waiting import PATIENCE
 
 
 def parts(path: Path, *kinds: str) -> list[tuple[str, str]]:
@@ -64,7 +65,7 @@ def tool(command: str, folder: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from docs.console import blocks, dialogue
+from waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/boards.md"
@@ -81,7 +82,7 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         return re.sub(r"\[Makefile:\d+:", "[Makefile:", done.stdout)
 

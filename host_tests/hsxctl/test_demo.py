@@ -13,6 +13,7 @@ from demo import __main__ as demo
 from demo import card
 from hsxctl import assembler
 from hsxctl.commands.run import Bench
+from waiting import PATIENCE
 
 PROJECT = Path(__file__).parents[2]
 APPS = PROJECT / "tools/demo/apps"
@@ -125,7 +126,7 @@ def test_the_demo_ends_well_and_shows_what_it_promises():
         env={**os.environ, "TERM": "dumb", "PYTHONPATH": "tools"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout
     for part in (

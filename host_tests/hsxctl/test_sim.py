@@ -9,6 +9,7 @@ import pytest
 
 from bench.images import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl.cli import main
+from waiting import PATIENCE
 
 BUILD = Path(__file__).parents[2] / "build"
 FIRMWARE = BUILD / "qemu_m4/firmware.elf"
@@ -55,7 +56,7 @@ def test_a_node_shows_its_console_says_how_to_connect_and_ends_with_ctrl_c(card,
         )
         assert " 1 tick " in asked.stdout
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()
@@ -87,7 +88,7 @@ def test_a_unix_node_shows_its_console_and_stops_its_apps_in_order_with_ctrl_c(c
             while "tick> tick" not in (line := process.stdout.readline()):
                 assert line, "the node ended"
         process.send_signal(signal.SIGINT)
-        shown, said = process.communicate(timeout=20)
+        shown, said = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hsxctl.simulate.qemu import QemuNode
+from waiting import PATIENCE
 
-_PATIENCE = 60  # seconds that a node may stay silent
 _ICOUNT = 6  # 64 ns an instruction
 
 
@@ -30,7 +30,7 @@ class Machine:
         **more: Any,
     ) -> None:
         self._line, theirs = socket.socketpair()
-        self._line.settimeout(_PATIENCE)
+        self._line.settimeout(PATIENCE)
         self._seen = b""
         self._window = 0  # bytes that the node still takes of what is pasted
         self.node = QemuNode(firmware, sd, fram, icount, theirs, **more)

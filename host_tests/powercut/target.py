@@ -40,12 +40,12 @@ from powercut.invariant import Broken, Expected, View, check_reset
 from powercut.line import Machine
 from powercut.medium import Medium
 from powercut.world import ATTEMPTS, NAMES, SETS, World, boot
+from waiting import PATIENCE
 
 KINDS = ("count", "kill", "ctrl_c")
 FIRMWARE = Path(__file__).parents[2] / "build/qemu_m4/firmware.elf"
 
 _LAYOUT = layout_of(FRAM_SIZE)
-_PATIENCE = 60  # seconds
 _TICKS_PER_SECOND = 25_000_000
 _BOOT_DONE = re.compile(r"\[ *([0-9.]+)\] .*boot .*state=over")
 
@@ -284,7 +284,7 @@ class Bench:
                 start = time.perf_counter()
                 if target.boots:
                     machine.begin(target.call)
-                    said = machine.node.wait_console("state=over", _PATIENCE)
+                    said = machine.node.wait_console("state=over", PATIENCE)
                     found = _BOOT_DONE.search(said)
                     if not found:
                         raise Broken(f"after a reset the node says {said!r}")
@@ -333,7 +333,7 @@ class Bench:
         with self._machine(reference, quiet=kind == "count") as machine:
             if kind == "count":
                 machine.begin(f"machine.power_off_after({moment})\n{call}")
-                if not machine.node.wait_off(_PATIENCE):
+                if not machine.node.wait_off(PATIENCE):
                     raise Broken("the power did not fail")
             else:
                 machine.begin(call)
@@ -348,7 +348,7 @@ class Bench:
         machine = Machine(self._firmware, self._fram, self._card)
         try:
             machine.enter()
-            machine.node.wait_console("state=over", _PATIENCE)
+            machine.node.wait_console("state=over", PATIENCE)
             if quiet:
                 machine.run(_QUIET)
             machine.run(_PREPARE + reference.target.spoil)

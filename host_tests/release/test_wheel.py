@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from release import __main__ as release
+from waiting import PATIENCE
 
 APPS = Path(__file__).parents[2] / "tools/demo/apps"
 
@@ -34,7 +35,7 @@ def hsxctl(tmp_path_factory):
 
     def run(*arguments, cwd):
         command = [folder / "env/bin/hsxctl", *arguments]
-        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE)
 
     def where(module):
         command = [folder / "env/bin/python", "-c", f"import {module}; print({module}.__file__)"]

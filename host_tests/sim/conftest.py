@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hsxctl.simulate.unix import command
+from waiting import PATIENCE
 
 _PROGRAM = Path(__file__).parents[2] / "build/sim/micropython"
 
@@ -30,7 +31,7 @@ def script(program):
 
     def run(text, sd=None, fram=None):
         done = subprocess.run(
-            command(program, text, sd, fram), capture_output=True, text=True, timeout=120
+            command(program, text, sd, fram), capture_output=True, text=True, timeout=PATIENCE
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

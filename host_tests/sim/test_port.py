@@ -10,6 +10,7 @@ import pytest
 from bench.images import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl import fat_image
 from hsxctl.simulate.unix import UnixNode, command
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.sim
 
@@ -140,7 +141,7 @@ except KeyboardInterrupt:
     try:
         assert process.stdout.readline() == "inside\n"
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20)[0] == "[1]\n"
+        assert process.communicate(timeout=PATIENCE)[0] == "[1]\n"
     finally:
         process.kill()
         process.wait()
@@ -158,7 +159,7 @@ print("done")
     )
     try:
         assert process.stdout.readline() == "done\n"
-        kept = process.communicate(timeout=20)[1]
+        kept = process.communicate(timeout=PATIENCE)[1]
     finally:
         process.kill()
         process.wait()

@@ -24,6 +24,7 @@ from docs.console import blocks, commands
 from hsxctl.simulate.qemu import QEMU, _die_with_parent
 from judge import golden
 from repl import Repl
+from waiting import PATIENCE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -79,7 +80,7 @@ class Unix:
             env={"MICROPYPATH": self._path},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -155,7 +156,7 @@ class Machine:
         parts = [part.replace(ARCHITECTURES["MPS2_AN386"], self.architecture) for part in parts]
         command = [sys.executable, "-m", program, "connect", self.repl, "resume", *parts]
         self._process.send_signal(signal.SIGCONT)
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
         self._process.send_signal(signal.SIGSTOP)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.replace("\r", "\n")

@@ -11,6 +11,7 @@ import pytest
 from bench.images import SPIN, an_image
 from bench_bus.command import PROGRAM
 from docs.console import blocks, compare, dialogue, put, tool
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.target
 
@@ -39,7 +40,7 @@ class Bus:
         self.port = re.search(r"hsx-bench:(\d+)", self.said)[1]
 
     def close(self) -> None:
-        self._process.communicate("quit\n", timeout=30)
+        self._process.communicate("quit\n", timeout=PATIENCE)
         assert self._process.returncode == 0
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from bench.images import SLEEP, SPIN, UART_WRITE, an_image, ldi, ldi32
 from hsxctl import fat_image
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.target
 
@@ -75,7 +76,10 @@ def ps(node, *how: str) -> dict[int, int]:
     """Steps by PID, as the real mpremote shows them."""
     command = [sys.executable, "-m", "mpremote", "connect", node.repl, *how]
     done = subprocess.run(
-        [*command, "exec", "import hsx; hsx.ps()"], capture_output=True, text=True, timeout=60
+        [*command, "exec", "import hsx; hsx.ps()"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^ *(\d+) \w+ +\w+ +\d+ +(\d+) ", done.stdout, re.MULTILINE)

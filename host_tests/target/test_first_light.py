@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from docs.console import blocks, commands, session
-from waiting import Deadline
+from waiting import PATIENCE, Deadline
 
 pytestmark = pytest.mark.target
 GUIDE = Path(__file__).parents[2] / "docs/boards.md"
@@ -70,7 +70,7 @@ def at_the_repl():
 
     def connect(port: str) -> Terminal:
         listing, connecting = commands(blocks(GUIDE, "sh")[1])
-        subprocess.run(mpremote(listing), check=True, capture_output=True, timeout=30)
+        subprocess.run(mpremote(listing), check=True, capture_output=True, timeout=PATIENCE)
         terminals.append(Terminal(mpremote(connecting.replace("PORT", port))))
         terminals[-1].type(b"", until="to exit this shell\n")
         terminals[-1].enter()

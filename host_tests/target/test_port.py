@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import PATIENCE
+
 pytestmark = pytest.mark.target
 
 HEAP = 98304
@@ -21,7 +23,7 @@ FREE_UART = "import hsx, machine; hsx.runtime().stop(); u = machine.UART(2)"
 def mpremote(*arguments):
     """The real tool, as a person starts it; returns what it prints."""
     command = [sys.executable, "-m", "mpremote", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -8,6 +8,7 @@ import pytest
 
 from hsxctl.errors import ToolError
 from hsxctl.simulate.qemu import FRAM_SIZE, QemuNode
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.target
 
@@ -114,7 +115,7 @@ def test_the_two_links_can_be_sockets(power_up, connect):
     repl.begin(ECHO)
     for ours, _ in pairs.values():
         with ours:
-            ours.settimeout(20)
+            ours.settimeout(PATIENCE)
             ours.sendall(b"m")
             assert ours.recv(1) == b"n"
     repl.end()

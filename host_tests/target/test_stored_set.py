@@ -13,6 +13,7 @@ from bench.images import SPIN, an_image
 from hsx.image.build import value_section
 from hsx.image.metadata import Value
 from hsxctl import fat_image
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.target
 
@@ -40,7 +41,7 @@ def fram_info(path):
         [sys.executable, "-m", "hsxctl", "fram", "info", str(path), "--json"],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return json.loads(said.stdout)
 

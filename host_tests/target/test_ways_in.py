@@ -14,9 +14,9 @@ from hsx.link.can_client import CanClient
 from hsx.link.can_master import CanMaster
 from hsx.link.can_messages import short_id
 from hsx.link.host_messages import pack_request, unpack_reply
-from hsxctl import fat_image
+from hsxctl import clock, fat_image
 from hsxctl.bank_image import bank_image, describe
-from hsxctl.connect.can import CanLink, now
+from hsxctl.connect.can import CanLink
 from hsxctl.connect.serial import SerialLink
 from hsxctl.signed_command import signed
 from waiting import Deadline
@@ -55,7 +55,9 @@ def by_can(node, repl) -> None:
         deadline = Deadline()
         bus.run(client, lambda: NODE in client.present or deadline.over())
         assert client.present[NODE] == short_id(UID.encode())
-        master = CanMaster(SENT.data, HEADER, [NODE], SENT.digest, 7, 0.5, now(), patience=60)
+        master = CanMaster(
+            SENT.data, HEADER, [NODE], SENT.digest, 7, 0.5, clock.tick(), patience=60
+        )
         bus.run(master, lambda: master.over)
         assert (master.results, master.error) == ({NODE: 0}, 0)
 

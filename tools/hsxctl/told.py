@@ -5,12 +5,12 @@ A subscription is renewed instead of acknowledged: from the last event that came
 was lost on the way comes again, and a node that was reset is heard again.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from hsx.link.host_messages import unpack_told
 
+from . import clock
 from .errors import ToolError
 from .reach import Reach
 
@@ -74,7 +74,7 @@ class Told:
                     self._last[node] = event.seq
                     found.append((node, event))
             at, when = self._renewed[node]
-            if gap or self._last[node] - at >= _RENEW or time.monotonic() - when > _EVERY:
+            if gap or self._last[node] - at >= _RENEW or clock.monotonic() - when > _EVERY:
                 self._renew(node)
         return found
 
@@ -109,4 +109,4 @@ class Told:
 
     def _subscribe(self, node: int) -> None:
         self._reach.ask(node, "events", self._last[node], _WINDOW)
-        self._renewed[node] = (self._last[node], time.monotonic())
+        self._renewed[node] = (self._last[node], clock.monotonic())

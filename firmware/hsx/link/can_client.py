@@ -17,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PATIENCE = 250  # ms for an answer
 _TRIES = 4
 
 
@@ -57,13 +56,14 @@ class Assembly:
 
 class CanClient:
     """Asks nodes. `sequence`: where numbers begin, best another one than the last client's.
+    `patience`: ms for an answer before the question is asked again.
 
     `answer` is what came back: of `message()` bytes, of `get()`, `set()`, `call()` the bits, of
     `who()` nothing: see `present`. `error`: an errno instead. `told`: messages that nodes sent of
     their own, `published`: (node, PID, OID, bits); whoever reads them takes them away.
     """
 
-    def __init__(self, sequence: int = 0, base: int = 0x400) -> None:
+    def __init__(self, sequence: int = 0, base: int = 0x400, patience: int = 250) -> None:
         self.answer: "bytes | int | None" = None
         self.error = 0
         self.busy = False
@@ -72,6 +72,7 @@ class CanClient:
         self.published: "deque[tuple[int, int, int, int]]" = deque(maxlen=256)
         self.present: "dict[int, bytes]" = {}  # node -> its short id, as WHO showed
         self._base = base
+        self._patience = patience
         self._sequence = sequence & 0x7F
         self._node = 0
         self._question: "list[tuple[int, bytes]]" = []  # identifiers and bytes, to ask again
@@ -131,7 +132,7 @@ class CanClient:
         self._question = frames
         self._tries = 1
         self._queue.extend(frames)
-        self._due = add(now, _PATIENCE + len(frames))
+        self._due = add(now, self._patience + len(frames))
 
     # ---- driven from outside ----
 
@@ -166,7 +167,7 @@ class CanClient:
             else:
                 self._tries += 1
                 self._queue.extend(self._question)
-                self._due = add(now, _PATIENCE + len(self._question))
+                self._due = add(now, self._patience + len(self._question))
         return 0 if self._queue else 10
 
     def next_frame(self, buf: bytearray) -> int:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`hsxctl serve`: nodes that boot with nothing ask, and get their set."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ def ask(bench):
     """All nodes do as at the end of a boot that has found nothing."""
     with bench.lock:
         for node in bench.nodes:
-            node.clock.now = wrap(int(time.monotonic() * 1000))
+            node.clock.now = wrap(int(bench.now * 1000))
             node.runtime.begin_asking(node.runtime.links)
 
 

@@ -3,12 +3,11 @@
 
 import argparse
 import hashlib
-import time
 from pathlib import Path
 
 from hsx.link import command as c
 
-from .. import errors, image_set, sending
+from .. import clock, errors, image_set, sending
 from ..bank_image import BankImage
 from ..errors import ToolError
 from ..output import Output
@@ -105,14 +104,14 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         sent = image_set.bank(arguments.file)
         action, flags = c.STAGE, c.FLAG_ACTIVATE if arguments.activate else 0
     with Reach(arguments, output) as reach:
-        began = time.monotonic()
+        began = clock.monotonic()
         try:
             came = sending.send(reach, reach.numbers, sent, action, flags)
         except KeyboardInterrupt:
             left = "nothing of it is left" if arguments.volatile else "what has arrived stays"
             output.note(f"hsxctl: push given up: the node runs what it ran, {left}")
             raise
-        seconds = time.monotonic() - began
+        seconds = clock.monotonic() - began
         for node, errno in sorted(came.results.items()):
             if errno:
                 reach.fail(reach.refused(node, "push", reach.reason(node, errno)))

@@ -2,7 +2,6 @@
 """`hsxctl serve`: the master of a bus, which gives nodes the set that they ask for."""
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from hsx.errors import HsxError
 from hsx.link import command as c
 from hsx.link.host_messages import unpack_told
 
-from .. import errors, image_set
+from .. import clock, errors, image_set
 from ..arguments import integer
 from ..bank_image import BankImage
 from ..connect.bus import BusNodes
@@ -67,9 +66,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         if not isinstance(reach.link, BusNodes):
             raise ToolError("nodes ask on a bus", "", "Give --can.", errors.USAGE)
         server = _Server(reach, reach.link, sets, arguments)
-        end = time.monotonic() + arguments.seconds if arguments.seconds else None
+        end = clock.monotonic() + arguments.seconds if arguments.seconds else None
         output.note(f"hsxctl: serving {arguments.folder} on {reach.link.place}")
-        while end is None or time.monotonic() < end:
+        while end is None or clock.monotonic() < end:
             server.turn()
             if arguments.count and server.served >= arguments.count:
                 break
@@ -122,7 +121,7 @@ class _Server:
         """Listens for a moment, and answers who has waited for long enough."""
         for node, message in self._link.heard(_LOOK):
             self._take(node, message)
-        if self._asking and time.monotonic() - self._since >= _GATHER:
+        if self._asking and clock.monotonic() - self._since >= _GATHER:
             asking, self._asking = self._asking, {}
             for sent in {wanted.digest: wanted for wanted in asking.values()}.values():
                 nodes = [node for node in asking if asking[node].digest == sent.digest]
@@ -144,12 +143,12 @@ class _Server:
         if data.get("digest") == wanted.digest or failed >= _TRIES:
             return
         if not self._asking:
-            self._since = time.monotonic()
+            self._since = clock.monotonic()
         self._asking[node] = wanted
 
     def _send(self, nodes: list[int], sent: BankImage) -> None:
         reach = self._reach
-        began = time.monotonic()
+        began = clock.monotonic()
         header = reach.signed(
             c.STAGE, sent.digest, nodes, total=len(sent.data), flags=c.FLAG_ACTIVATE
         )
@@ -163,7 +162,7 @@ class _Server:
             self.served += 1
             facts: dict[str, Any] = {"node": node, "bytes": len(sent.data)}
             facts["digest"] = sent.digest.hex()
-            facts["seconds"] = round(time.monotonic() - began, 3)
+            facts["seconds"] = round(clock.monotonic() - began, 3)
             reach.output.result(facts, f"{reach.where(node)}: {len(sent.data)} bytes, whole")
 
 

@@ -2,7 +2,6 @@
 """The nodes on a CAN bus that have a number."""
 
 import secrets
-import time
 from collections.abc import Callable, Mapping
 
 from hsx.errors import EBUSY, ETIMEDOUT
@@ -11,14 +10,16 @@ from hsx.link.can_framing import BLOCK_SIZE, FRAMES
 from hsx.link.can_master import CanMaster
 from hsx.link.can_messages import short_id
 
+from .. import clock
 from ..errors import NO_NODE, REFUSED, ToolError
 from . import Plan, Progress
-from .can import CanLink, now
+from .can import CanLink
 
 BITRATE = 500_000
 _PATIENCE = 8  # ms, of CanMaster
 _SLOW_PATIENCE = 60  # behind a serial line hundreds of frames may wait, on a desk fifty processes
 _SLOW = ("slcan", "hsx-bench")
+_ANSWER = 250  # ms, of CanClient
 _LISTEN = 0.25  # seconds for answers to WHO: 126 of them take 30 ms at 500 kbit/s
 _TRIES = 2  # of them; one frame may be lost
 
@@ -38,9 +39,9 @@ class BusNodes:
         self.place = ":".join(part for part in (interface, channel) if part) or "CAN"
         self._bitrate = bitrate or BITRATE
         self._share = share
-        self._patience = _SLOW_PATIENCE if interface in _SLOW else _PATIENCE
+        self._patience = int(clock.patient(_SLOW_PATIENCE)) if interface in _SLOW else _PATIENCE
         self._link = CanLink(interface, channel, bitrate, options)
-        self._client = CanClient(secrets.randbelow(128))
+        self._client = CanClient(secrets.randbelow(128), patience=int(clock.patient(_ANSWER)))
         self._heard: list[tuple[int, bytes]] = []
 
     def present(self) -> list[int]:
@@ -52,7 +53,7 @@ class BusNodes:
         self._client.present.clear()
         for _ in range(_TRIES):
             self._client.who()
-            self._listen(_LISTEN)
+            self._listen(clock.patient(_LISTEN))
         return dict(self._client.present)
 
     def number(self, unique_id: bytes, number: int) -> bool:
@@ -60,14 +61,14 @@ class BusNodes:
         wanted = short_id(unique_id)
         for _ in range(_TRIES):
             self._client.number(wanted, number)
-            self._listen(_LISTEN)
+            self._listen(clock.patient(_LISTEN))
             if self._client.present.get(number) == wanted:
                 return True
         return False
 
     def ask(self, node: int, message: bytes) -> bytes:
         """As Nodes.ask."""
-        self._client.message(node, message, now())
+        self._client.message(node, message, clock.tick())
         self._link.run(self._client, lambda: not self._client.busy)
         answer = self._client.answer
         if not isinstance(answer, bytes):
@@ -114,7 +115,7 @@ class BusNodes:
             digest,
             session,
             chance,
-            now(),
+            clock.tick(),
             self._bitrate,
             self._share,
             plan,
@@ -147,8 +148,8 @@ class BusNodes:
         self._link.close()
 
     def _listen(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        self._link.run(self._client, _once_more(lambda: time.monotonic() >= end))
+        end = clock.monotonic() + seconds
+        self._link.run(self._client, _once_more(lambda: clock.monotonic() >= end))
 
 
 def _once_more(over: Callable[[], bool]) -> Callable[[], bool]:

@@ -5,13 +5,11 @@ What is not given comes from python-can's own configuration (`can.ini`, `CAN_INT
 """
 
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from hsx import ticks
-
+from .. import clock
 from ..errors import NO_NODE, ToolError
 
 BITRATE = 500_000
@@ -101,28 +99,28 @@ class CanLink:
                     step()
         except KeyboardInterrupt:
             if abort is not None:
-                abort(now())
-                end = time.monotonic() + _FAREWELL
-                while self._round(engine) and time.monotonic() < end:
+                abort(clock.tick())
+                end = clock.monotonic() + _FAREWELL
+                while self._round(engine) and clock.monotonic() < end:
                     pass
             raise
 
     def _round(self, engine: Engine) -> bool:
         """Sends some frames and takes what has come; whether there may be more to send."""
         self._tell_sent(engine)
-        wait = engine.poll(now()) / 1000
+        wait = engine.poll(clock.tick()) / 1000
         busy = self._send(engine)
         if self._held is not None:
             wait = _FULL
         elif busy:
             wait = 0.0
         elif self._on_wire:
-            wait = min(wait, max(0.0, self._on_wire[0] - time.monotonic()))
+            wait = min(wait, max(0.0, self._on_wire[0] - clock.monotonic()))
         try:
             message = self._bus.recv(min(wait, _WAIT))
             while message is not None:
                 if not (message.is_extended_id or message.is_remote_frame or message.is_fd):
-                    engine.frame(message.arbitration_id, bytes(message.data), now())
+                    engine.frame(message.arbitration_id, bytes(message.data), clock.tick())
                 message = self._bus.recv(0)
         except (self._error, OSError) as error:
             raise ToolError(
@@ -161,17 +159,12 @@ class CanLink:
     def _wire_time(self, size: int) -> float:
         """When the frame that was just taken is through at the earliest: an adapter, or a bus that
         is a program, takes frames faster than a wire does."""
-        begin = max(time.monotonic(), self._on_wire[-1] if self._on_wire else 0.0)
+        begin = max(clock.monotonic(), self._on_wire[-1] if self._on_wire else 0.0)
         return begin + (_FRAME_BITS + 8 * size) / self._bitrate
 
     def _tell_sent(self, engine: Engine) -> None:
         sent = getattr(engine, "sent", None)
-        while self._on_wire and self._on_wire[0] <= time.monotonic():
+        while self._on_wire and self._on_wire[0] <= clock.monotonic():
             self._on_wire.popleft()
             if sent is not None:
-                sent(now())
-
-
-def now() -> int:
-    """The tick that engines are given."""
-    return ticks.wrap(int(time.monotonic() * 1000))
+                sent(clock.tick())

@@ -10,7 +10,6 @@ import contextlib
 import io
 import re
 import struct
-import time
 
 import serial
 from mpremote.transport import TransportError, TransportExecError
@@ -20,6 +19,7 @@ from hsx.errors import EBADMSG, EIO
 from hsx.link.can_framing import BLOCK_SIZE
 from hsx.link.host_messages import pack_request, unpack_reply
 
+from .. import clock
 from ..errors import NO_NODE, ToolError
 from . import Plan, Progress
 from .serial import BAUD
@@ -39,7 +39,7 @@ class ReplNodes:
     def __init__(self, url: str, baud: int = BAUD) -> None:
         self.place = url
         try:
-            self._transport = SerialTransport(url, baud, timeout=_PATIENCE)
+            self._transport = SerialTransport(url, baud, timeout=clock.patient(_PATIENCE))
         except (TransportError, serial.SerialException, ValueError) as error:
             raise ToolError(
                 f"cannot open the port: {error}",
@@ -65,16 +65,16 @@ class ReplNodes:
 
     def events(self, node: int, seconds: float) -> list[bytes]:
         """As Nodes.events."""
-        end = time.monotonic() + seconds
+        end = clock.monotonic() + seconds
         found: list[bytes] = []
         while True:
             event = bytes.fromhex(self._value("_hsx.event()"))
             if event:
                 found.append(event)
-            elif time.monotonic() >= end:
+            elif clock.monotonic() >= end:
                 return found
             else:
-                time.sleep(_PAUSE)
+                clock.sleep(_PAUSE)
 
     def push(
         self,
@@ -126,11 +126,11 @@ class ReplNodes:
             progress(node, at, len(stream))
         if there >= 0:
             there = int(self._value("_hsx.end()"))
-        end = time.monotonic() + _VERIFY
+        end = clock.monotonic() + _VERIFY
         left = 1 if there >= 0 else there
         while left > 0:
             left = int(self._value("_hsx.finish()"))
-            if time.monotonic() > end:
+            if clock.monotonic() > end:
                 left = -EIO
         return -left
 
@@ -159,7 +159,9 @@ class ReplNodes:
         try:
             # It prints what it does not understand.
             with contextlib.redirect_stdout(io.StringIO()):
-                self._transport.enter_raw_repl(soft_reset=False, timeout_overall=_PATIENCE)
+                self._transport.enter_raw_repl(
+                    soft_reset=False, timeout_overall=clock.patient(_PATIENCE)
+                )
         except _LOST as error:
             raise self._lost(str(error)) from None
 

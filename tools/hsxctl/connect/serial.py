@@ -2,21 +2,21 @@
 """A node on a serial line: any port or URL that pyserial knows."""
 
 import secrets
-import time
 from collections.abc import Callable
 
 import serial
 
-from hsx import ticks
 from hsx.errors import ETIMEDOUT, HsxError
 from hsx.link.uart_master import IDLE, Question, UartMaster
 
+from .. import clock
 from ..errors import NO_NODE, ToolError
 
 BAUD = 115200
 _BITS = 10  # of a byte
 _READ = 0.02  # seconds that one read waits at most
 _PATIENCE = 5.0  # seconds for an answer to a question
+_REPEAT = 250  # ms, of UartMaster
 
 # Bytes that the node has, bytes in all; called when the first has changed.
 Progress = Callable[[int, int], None]
@@ -38,7 +38,11 @@ class SerialLink:
                 NO_NODE,
             ) from error
         self._engine = UartMaster(
-            lambda: secrets.randbelow(1 << 16), chunk, window, rate=baud // _BITS
+            lambda: secrets.randbelow(1 << 16),
+            chunk,
+            window,
+            rate=baud // _BITS,
+            patience=int(clock.patient(_REPEAT)),
         )
 
     def __enter__(self) -> "SerialLink":
@@ -51,14 +55,14 @@ class SerialLink:
         """Gives the port back. Calling it again does nothing."""
         self._port.close()
 
-    def hello(self, timeout: float = _PATIENCE) -> dict[str, int]:
+    def hello(self, timeout: float | None = None) -> dict[str, int]:
         """What the node says of itself: version, chunk, window, message (bytes of the longest
         request), phase. Call it before the first request. ToolError: nobody answers."""
         self._ask(self._engine.hello(), timeout)
         assert self._engine.limits is not None
         return self._engine.limits
 
-    def request(self, message: bytes, timeout: float = _PATIENCE) -> bytes:
+    def request(self, message: bytes, timeout: float | None = None) -> bytes:
         """The reply to a message of the node protocol. ToolError: nobody answers."""
         reply = self._ask(self._engine.request(message), timeout)
         assert reply is not None
@@ -66,9 +70,9 @@ class SerialLink:
 
     def events(self, seconds: float = 0.0) -> list[bytes]:
         """Events that have come and were not fetched yet; listens for so long."""
-        end = time.monotonic() + seconds
+        end = clock.monotonic() + seconds
         self._step()
-        while time.monotonic() < end:
+        while clock.monotonic() < end:
             self._step()
         found = list(self._engine.events)
         self._engine.events.clear()
@@ -100,9 +104,9 @@ class SerialLink:
             raise self._silent()
         raise HsxError(engine.errno, "write" if engine.placed else "begin", "the node ended it")
 
-    def _ask(self, question: Question, timeout: float) -> bytes | None:
-        end = time.monotonic() + timeout
-        while not question.over() and time.monotonic() < end:
+    def _ask(self, question: Question, timeout: float | None) -> bytes | None:
+        end = clock.monotonic() + (clock.patient(_PATIENCE) if timeout is None else timeout)
+        while not question.over() and clock.monotonic() < end:
             self._step()
         if question.reply is None:
             raise self._silent()
@@ -111,7 +115,7 @@ class SerialLink:
     def _step(self) -> None:
         """Sends a frame if there is one, and takes what has come."""
         try:
-            frame = self._engine.output(_now())
+            frame = self._engine.output(clock.tick())
             if frame:
                 self._port.write(frame)
             waiting = self._port.in_waiting
@@ -128,8 +132,8 @@ class SerialLink:
                 NO_NODE,
             ) from error
         if data:
-            self._engine.receive(data, _now())
-        self._engine.poll(_now())
+            self._engine.receive(data, clock.tick())
+        self._engine.poll(clock.tick())
 
     def _silent(self) -> ToolError:
         return ToolError(
@@ -138,7 +142,3 @@ class SerialLink:
             "Check that this is the node's link and not its REPL, and the baud rate.",
             NO_NODE,
         )
-
-
-def _now() -> int:
-    return ticks.wrap(int(time.monotonic() * 1000))

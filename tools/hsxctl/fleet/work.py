@@ -10,7 +10,7 @@ from hsx.errors import ETIMEDOUT
 from hsx.link import command as c
 from hsx.node.float16 import to_float
 
-from .. import sending
+from .. import clock, sending
 from ..bank_image import BankImage
 from ..errors import NO_NODE, ToolError
 from ..reach import Reach
@@ -40,7 +40,7 @@ class Work:
         elif step.kind == r.WATCH:
             for node in step.nodes:
                 yield node, self._look(node, watch=True)
-            time.sleep(_ROUND)
+            clock.sleep(_ROUND)
         else:
             for node in step.nodes:
                 if step.kind == r.CONFIRM:
@@ -121,9 +121,9 @@ class Work:
             self._reach.command(node, "rollback", c.ROLLBACK, acts_on)
         except ToolError as error:
             return _trouble(error)
-        end = time.monotonic() + _BACK
-        while isinstance(seen, r.Seen) and seen.digest != before and time.monotonic() < end:
-            time.sleep(0.1)
+        end = clock.monotonic() + clock.patient(_BACK)
+        while isinstance(seen, r.Seen) and seen.digest != before and clock.monotonic() < end:
+            clock.sleep(0.1)
             seen = self._look(node)
         return seen
 
@@ -132,7 +132,7 @@ def carry_out(
     record: Record,
     do: Callable[[r.Step, r.Rollout], Iterator[tuple[int, r.Event]]],
     note: Callable[[int, r.Node], Any],
-    clock: Callable[[], float] = time.time,
+    now: Callable[[], float] = time.time,
 ) -> None:
     """Until the roll-out is over. It is in its file before anything is done, and after all that
     happens; `note(number, node)` hears of each change."""
@@ -140,14 +140,14 @@ def carry_out(
     while True:
         step = r.next_step(rollout)
         if step.kind == r.OVER:
-            record.save(clock())
+            record.save(now())
             return
         r.began(rollout, step)
-        record.save(clock())
+        record.save(now())
         for number, event in do(step, rollout):
             before = rollout.nodes[number].state
-            r.happened(rollout, number, event, clock())
-            record.save(clock())
+            r.happened(rollout, number, event, now())
+            record.save(now())
             if rollout.nodes[number].state != before:
                 note(number, rollout.nodes[number])
 

@@ -161,7 +161,7 @@ class NodePort(Port):
         if not self.is_open:
             return
         if self._is_stalled:
-            now = time.monotonic()
+            now = self.bench.clock()
             if now - self._tried < _STALLED:
                 self.overrun += 1
                 return
@@ -177,7 +177,7 @@ class NodePort(Port):
                 return
         self.before_it = 0 if self._is_stalled else max(0, self.before_it - 1)
         self._is_stalled = False
-        self._answered = time.monotonic()
+        self._answered = self.bench.clock()
         if slcan.BAD in line:
             self.is_open = False  # it was reset
         elif not self.is_open:
@@ -203,7 +203,7 @@ class NodePort(Port):
 
     def _tell(self, line: bytes) -> None:
         if not self.before_it:
-            self._answered = time.monotonic()
+            self._answered = self.bench.clock()
         self.before_it += 1
         self.out += line
 
@@ -266,8 +266,8 @@ class ProgramPort(Port):
 
 class Bench:
     """The bus and who is on it. `port`: where it listens for programs on this machine, 0: where
-    there is room. `fast`: it does not wait for the clock. Everything random comes from `seed`.
-    OSError: the port is taken."""
+    there is room. `fast`: it does not wait for the clock, which gives seconds. Everything random
+    comes from `seed`. OSError: the port is taken."""
 
     def __init__(
         self,
@@ -277,7 +277,9 @@ class Bench:
         seed: int = 0,
         fast: bool = False,
         port: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.clock = clock
         self.bus = Bus(bitrate)
         self.bus.listeners.append(self._spread)
         self.faults = faults
@@ -290,7 +292,7 @@ class Bench:
         self._is_held = False  # by a node that does not keep up
         self._bitrate = bitrate
         self._budget = 0.0  # bits that the clock is ahead of the bus
-        self._begun = self._last = time.monotonic()
+        self._begun = self._last = clock()
         self._late: list[tuple[int, int, Port, Frame]] = []  # frames on their way, by their bit
         self._order = 0
         self._programs = 0
@@ -340,7 +342,7 @@ class Bench:
             "bus_ms": round(self.bus.now / per_ms, 3),
             "busy_ms": round(self.bus.busy / per_ms, 3),
             "busy_bits": self.bus.busy,
-            "elapsed_ms": round((time.monotonic() - self._begun) * 1000, 3),
+            "elapsed_ms": round((self.clock() - self._begun) * 1000, 3),
             "frames": self.bus.frames,
             "stations": [port.facts() for port in self.ports],
         }
@@ -348,7 +350,7 @@ class Bench:
     def run(self, timeout: float) -> None:
         """One turn: waits up to `timeout` seconds for something to do, and does it."""
         ready = self.selector.select(self._wait(timeout))
-        now = time.monotonic()
+        now = self.clock()
         self._pass_time(now)
         for key, mask in ready:
             key.data(mask)

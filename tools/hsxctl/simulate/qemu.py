@@ -25,6 +25,7 @@ QEMU = "qemu-system-arm"
 FRAM_DEVICES = ((0x50, 65536), (0x51, 65536))
 FRAM_SIZE = sum(size for _, size in FRAM_DEVICES)
 
+_PATIENCE = 240.0  # seconds for a line of the console: the emulator may share its core with others
 _FRAM_BLANK = b"\xff"
 _PTY_LINE = re.compile(r"char device redirected to (\S+) \(label (\w+)\)")
 _PR_SET_PDEATHSIG = 1
@@ -122,7 +123,7 @@ class QemuNode:
         """Console bytes not yet read; waits up to `timeout` seconds for the first."""
         return self._console.read(timeout)
 
-    def wait_console(self, text: str, timeout: float = 10) -> str:
+    def wait_console(self, text: str, timeout: float = _PATIENCE) -> str:
         """Reads up to the end of the line with `text`; ToolError if it does not come."""
         return self._console.wait(text, timeout)
 
