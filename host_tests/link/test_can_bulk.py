@@ -399,13 +399,16 @@ def test_other_bytes_read_back_than_were_sent_are_an_error():
     assert transfer.master.results == {1: EBADMSG}
 
 
-def test_stream_beyond_the_map_of_blocks_is_refused():
-    transfer = Transfer(bytes(8 * 512 + 1), [MemorySink()])
+@pytest.mark.parametrize("blocks", [8, 16])
+@pytest.mark.parametrize(("more", "result"), [(-1, 0), (0, 0), (1, ENOSPC), (512, ENOSPC)])
+def test_stream_may_fill_the_map_of_blocks_and_is_refused_beyond(blocks, more, result):
+    stream = random.Random(blocks).randbytes(blocks * 512 + more)
+    transfer = Transfer(stream, [MemorySink()])
     transfer.fleet.nodes[0] = NodeStation(
-        transfer.bus, CanNode(transfer.fleet.sinks[0], 1, max_blocks=8)
+        transfer.bus, CanNode(transfer.fleet.sinks[0], 1, max_blocks=blocks)
     )
     check_or_error(transfer)
-    assert transfer.master.results == {1: ENOSPC}
+    assert transfer.master.results == {1: result}
 
 
 def test_node_that_verifies_for_long_says_so_and_is_waited_for():

@@ -3,6 +3,7 @@
 
 import binascii
 import random
+import struct
 
 import pytest
 from hypothesis import given
@@ -88,9 +89,18 @@ def asked_by(node: CanNode, now: int = 0) -> dict[int, int]:
     """Block -> map of the frames that a node asks for."""
     asked: dict[int, int] = {}
     for _, data in frames_of(node, now):
-        for number, frames in can.wanted(data):
-            asked[number] = asked.get(number, 0) | frames
+        if data[1] & 15 == can.NACK:
+            for number, frames in can.wanted(data):
+                asked[number] = asked.get(number, 0) | frames
     return asked
+
+
+def answer_of(node: CanNode, now: int) -> tuple[int, int]:
+    """State and missing blocks that node 1 tells who asks for its status."""
+    node.poll(now)
+    node.frame(can.ident(can.LOAD), can.poll(can.ASK, 0x34, 0, 1 << 1), now)
+    (data,) = [data for _, data in frames_of(node, now) if data[1] & 15 == can.STATUS]
+    return data[1] >> 4, int.from_bytes(data[6:], "little")
 
 
 def frames_of(node: CanNode, now: int) -> list[tuple[int, bytes]]:
@@ -157,13 +167,25 @@ def test_what_was_asked_for_in_vain_is_asked_for_again_after_5_ms():
         assert asked_by(node, now).get(0) == expected.get(0)
 
 
-def test_data_without_their_block_are_kept_if_half_of_them_came():
-    for came, lacks in ((range(32), range(32, 64)), (range(31), range(64)), (range(64), ())):
-        node = ready_node(512 * 40)
+@pytest.mark.parametrize("came", [1, 31, 32, 33, 63, 64])
+def test_data_without_their_block_are_kept_if_half_of_them_came(came):
+    node = ready_node(512 * 40)
+    run_to(node, 0, 0, range(64))
+    run_to(node, 1, 1, range(came), announced=False)
+    run_to(node, 2, 0, range(64))
+    lacks = range(came if came >= 32 else 0, 64)
+    assert asked_by(node) == {1: sum(1 << index for index in lacks)}
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 6, 63])
+def test_half_of_the_last_block_is_half_of_the_frames_that_it_has(frames):
+    for came in range(1, frames + 1):
+        node = ready_node(512 + 8 * frames)
         run_to(node, 0, 0, range(64))
-        run_to(node, 1, 1, came, announced=False)
-        run_to(node, 2, 0, range(64))
-        assert asked_by(node) == {1: sum(1 << index for index in lacks)}
+        run_to(node, 1, 1, range(came), announced=False)
+        node.frame(can.ident(can.LOAD), can.poll(can.END, 0x34, 0, 1 << 1), 0)
+        lacks = range(came, frames) if 2 * came >= frames else range(64)
+        assert asked_by(node) == {1: sum(1 << index for index in lacks)}, came
 
 
 def test_data_of_a_repair_are_not_taken_for_the_next_block():
@@ -193,6 +215,94 @@ def test_node_that_needs_order_asks_only_for_three_blocks_at_a_time():
     assert asked_by(node) == dict.fromkeys((3, 4, 5), can.EVERYTHING)
 
 
+@pytest.mark.parametrize("top", range(3, 9))
+@pytest.mark.parametrize("moves", [1, 2, 3])
+def test_node_that_needs_order_asks_for_what_lay_beyond_its_window_as_that_moves(moves, top):
+    """Block 0 is repaired; block `moves` lacks a frame too, and ends the way of the window."""
+    node = ready_node(512 * 40, ordered=True)
+    for number in range(3):
+        run_to(node, number, number & 1, range(63 if number in (0, moves) else 64))
+    run_to(node, top, 1, range(64))
+    assert asked_by(node) == {number: 1 << 63 for number in {0, moves} if number < 3}
+    run_to(node, 0, 0, [63])
+    beyond = range(3, min(top, moves + 2) + 1)
+    assert asked_by(node) == dict.fromkeys(beyond, can.EVERYTHING)
+
+
+@pytest.mark.parametrize("need", [0, 5])
+@pytest.mark.parametrize("ahead", range(1, 6))
+def test_node_that_needs_order_keeps_data_without_their_block_inside_its_window_only(ahead, need):
+    """All of it comes, `ahead` of the block that is needed next, which lacks a frame."""
+    node = ready_node(512 * 40, ordered=True)
+    for number in range(need + ahead):
+        run_to(node, number, number & 1, range(63 if number == need else 64))
+    guess = need + ahead
+    run_to(node, guess, guess & 1, range(64), announced=False)
+    run_to(node, guess + 1, guess + 1 & 1, range(64))
+    # Of a block that came whole only the BLOCK is asked for.
+    assert asked_by(node) == {need: 1 << 63, **({guess: 0} if ahead < 3 else {})}
+
+
+def in_session(has_header: bool) -> CanNode:
+    """Node 1 in session 0x1234 of 40 blocks, of which it has one if it has the header."""
+    if not has_header:
+        node = CanNode(MemorySink(), 1)
+        node.frame(can.ident(can.LOAD), can.begin(0x1234, 512 * 40, 8, 0), 0)
+        return node
+    node = ready_node(512 * 40)
+    run_to(node, 0, 0, range(64))
+    return node
+
+
+OVER = (can.NOBEGIN, 0)
+UNDER_WAY = {False: (can.RECEIVING, can.NO_HEADER), True: (can.RECEIVING, 39)}
+
+
+@pytest.mark.parametrize("has_header", [False, True])
+@pytest.mark.parametrize("dest", [1, can.ALL])
+def test_abort_ends_its_session(dest, has_header):
+    node = in_session(has_header)
+    assert answer_of(node, 0) == UNDER_WAY[has_header]
+    node.frame(can.ident(can.LOAD), can.abort(dest, 0x1234), 0)
+    assert answer_of(node, 0) == OVER
+
+
+@pytest.mark.parametrize("dest", [1, can.ALL])
+@pytest.mark.parametrize("bit", range(16))
+def test_abort_of_a_session_that_is_another_by_one_bit_ends_nothing(bit, dest):
+    node = in_session(True)
+    node.frame(can.ident(can.LOAD), can.abort(dest, 0x1234 ^ 1 << bit), 0)
+    assert answer_of(node, 0) == UNDER_WAY[True]
+
+
+@pytest.mark.parametrize("dest", [0, 2, 33, 126])
+def test_abort_for_another_node_ends_nothing(dest):
+    node = in_session(True)
+    node.frame(can.ident(can.LOAD), can.abort(dest, 0x1234), 0)
+    assert answer_of(node, 0) == UNDER_WAY[True]
+
+
+@pytest.mark.parametrize("has_header", [False, True])
+@pytest.mark.parametrize(("now", "is_over"), [(11_999, False), (12_000, True)])
+def test_begin_that_is_repeated_keeps_its_session_alive(now, is_over, has_header):
+    node = in_session(has_header)
+    for again in range(1000, 9001, 1000):
+        node.frame(can.ident(can.LOAD), can.begin(0x1234, 512 * 40, 8, 0), again)
+        node.poll(again)
+    assert answer_of(node, now) == (OVER if is_over else UNDER_WAY[has_header])
+
+
+@pytest.mark.parametrize("has_header", [False, True])
+@pytest.mark.parametrize(("now", "is_over"), [(2999, False), (3000, True)])
+def test_begin_of_a_session_that_is_another_by_one_bit_does_not(now, is_over, has_header):
+    for bit in range(16):
+        node = in_session(has_header)
+        for other in (1000, 2000):
+            node.frame(can.ident(can.LOAD), can.begin(0x1234 ^ 1 << bit, 512, 8, 0), other)
+            node.poll(other)
+        assert answer_of(node, now) == (OVER if is_over else UNDER_WAY[has_header]), bit
+
+
 def test_node_without_a_number_gives_no_frame_whatever_it_hears():
     chance = random.Random(2)
     node = CanNode(MemorySink(), UNNUMBERED)
@@ -206,10 +316,27 @@ def test_node_without_a_number_gives_no_frame_whatever_it_hears():
         assert node.poll(now) > 0 and node.next_frame(buf) == -1
 
 
-@pytest.mark.parametrize("kind", range(8))
-def test_a_nack_of_any_bytes_names_no_frame_beyond_a_block(kind):
+def named_by(kind: int, block: int, argument: int) -> list[tuple[int, int]]:
+    """What a NACK asks for by the table in docs/links.md: blocks, and maps of their frames."""
+    bits = f"{argument:032b}"[::-1]  # the lowest first
+    if kind in (0, 1):
+        return [(block, sum(1 << 32 * kind + at for at in range(32) if bits[at] == "1"))]
+    if kind == 2:
+        return [(block + n, (1 << 64) - 1) for n in range(int(bits[15::-1], 2))]
+    if kind == 3:
+        return [(block, sum(1 << at for at in {int(bits[n : n + 6][::-1], 2) for n in FIVE}))]
+    return []
+
+
+FIVE = range(0, 30, 6)  # where the indexes of kind 3 begin
+
+
+@pytest.mark.parametrize("kind", range(16))
+def test_a_nack_of_any_bytes_names_what_its_kind_says_and_no_frame_beyond_a_block(kind):
     chance = random.Random(kind)
-    for _ in range(200):
-        data = bytes([0, can.NACK | kind << 4]) + chance.randbytes(2) + chance.randbytes(4)
-        for number, frames in can.wanted(data):
-            assert 0 <= number < 1 << 17 and 0 <= frames <= can.EVERYTHING
+    for size in [4, 10, 13] * 10 + [31, 32] * 3:
+        block, argument = chance.getrandbits(16), chance.getrandbits(size)
+        data = struct.pack("<BBHI", 0, can.NACK | kind << 4, block, argument)
+        asked = can.wanted(data)
+        assert asked == named_by(kind, block, argument)
+        assert all(frames <= can.EVERYTHING for _, frames in asked)

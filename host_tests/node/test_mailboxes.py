@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Mailboxes against a model: every message in its order, to whom it is due, and nothing left."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -284,3 +285,49 @@ def test_handles_begin_anew_where_their_numbers_end():
         assert boxes.open(1, "app:a") == number
         boxes.close(1, number)
     assert [boxes.open(1, "app:a") for _ in range(2)] == [5, 6]
+
+
+def too_many_handles(boxes: Mailboxes, pid: int) -> None:
+    for _ in range(9):
+        boxes.open(pid, "app:a")
+
+
+def too_large_a_mailbox(boxes: Mailboxes, pid: int) -> None:
+    assert boxes.bind(pid, "app:b", ROOM + 1, 0) == m.NO_DESCRIPTOR
+
+
+def too_many_copies(boxes: Mailboxes, pid: int) -> None:
+    number = boxes.open(pid, "app:a")
+    boxes.bind(pid, "app:a", ROOM, 0)
+    handle = boxes.find(pid, number)
+    assert not isinstance(handle, int)
+    assert boxes.tap(pid, handle, 1) == m.NO_DESCRIPTOR
+    boxes.close(pid, number)
+
+
+@pytest.mark.parametrize(
+    ("exhaust", "reason"),
+    [
+        (too_many_handles, "handle_limit"),
+        (too_large_a_mailbox, "descriptor_pool_full"),
+        (too_many_copies, "descriptor_pool_full"),
+    ],
+)
+def test_exhaustion_is_told_once_of_each_task_and_anew_of_the_next_with_its_pid(exhaust, reason):
+    told = []
+    boxes = Mailboxes(Clock(), lambda kind, pid, data: told.append((kind, pid, data)), ROOM)
+
+    def told_of() -> list[int]:
+        told.clear()
+        for pid in (1, 2, 1, 2):
+            exhaust(boxes, pid)
+        assert all(event[::2] == ("mailbox_exhausted", {"reason": reason}) for event in told)
+        return [event[1] for event in told]
+
+    assert told_of() == [1, 2]
+    assert told_of() == []
+    boxes.drop(2)
+    assert told_of() == [2]
+    boxes.drop(1)
+    boxes.drop(2)
+    assert told_of() == [1, 2]

@@ -193,6 +193,23 @@ def test_ids_are_the_generation_of_the_first_write_and_only_grow():
             assert new in (old, 0, seen[0]) or before < new <= bench.state.generation
 
 
+def test_an_id_is_the_generation_of_the_first_write_of_its_operation():
+    bench = Bench()
+    staging = bench.stage(ONE)
+    trial = bench.state.generation + 1
+    bench.commit.commit(staging)
+    assert (bench.state.open, bench.state.ok) == (trial, 0)
+    bench.commit.confirm()
+    assert (bench.state.open, bench.state.ok) == (0, trial)
+    bench.confirmed(TWO)
+    for declares in (bench.commit.purge, lambda: bench.stage(THREE)):
+        first = bench.state.generation + 1
+        declares()
+        assert bench.state.decl == first
+        bench.confirmed(TWO)
+        bench.confirmed(ONE)
+
+
 def test_the_table_in_the_code_refuses_what_has_no_row():
     allowed = {
         (operation, before)
@@ -231,10 +248,24 @@ def test_confirming_raises_the_floor_to_what_is_asked_but_not_above_the_set(aske
     assert bench.state.floor == floor
 
 
-def test_a_set_below_the_floor_is_staged_and_not_committed():
+@pytest.mark.parametrize("epoch", [3, 4])
+def test_a_set_at_the_floor_or_above_it_is_committed_boots_and_is_the_next_rollback(epoch):
     bench = Bench()
     bench.confirmed(ONE, 3, 3)
-    staging = bench.stage(TWO, 2)
+    bench.push(TWO, epoch)
+    assert bench.reset() == 2
+    bench.commit.confirm()
+    bench.rollback()
+    assert bench.reset() == 1
+    bench.rollback()
+    assert bench.reset() == 2
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_set_below_the_floor_is_staged_and_not_committed(epoch):
+    bench = Bench()
+    bench.confirmed(ONE, 3, 3)
+    staging = bench.stage(TWO, epoch)
     before = bench.cells
     with pytest.raises(HsxError) as caught:
         bench.commit.commit(staging)
@@ -358,6 +389,47 @@ def test_a_staging_that_another_has_replaced_is_over():
     assert errno(caught) == EBUSY
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda bench, staging: bench.commit.commit(staging),
+        lambda bench, staging: staging.write(0, 0, memoryview(b"x")),
+        lambda bench, staging: staging.put(0, memoryview(b"x")),
+        lambda bench, staging: finish(staging.carry_over()),
+        lambda bench, staging: finish(staging.end()),
+    ],
+    ids=["commit", "write", "put", "carry_over", "end"],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_purge_ends_the_staging_that_is_under_way(use, beside):
+    bench = Bench()
+    if beside:
+        bench.confirmed(ONE)
+    staging = bench.stage(TWO)
+    bench.commit.purge()
+    before = bench.cells
+    with pytest.raises(HsxError) as caught:
+        use(bench, staging)
+    assert errno(caught) == EBUSY
+    assert bench.cells == before
+    assert state_of(bench) == (0, EMPTY, EMPTY)
+
+
+@pytest.mark.parametrize("seen", range(ATTEMPTS + 1))
+@pytest.mark.parametrize("end", ["confirm", "revert"])
+def test_a_new_set_has_all_its_attempts_whatever_the_trial_before_has_seen(seen, end):
+    bench = Bench()
+    bench.confirmed(ONE)
+    bench.push(TWO)
+    for _ in range(seen):
+        bench.reset()
+    OPERATIONS[end](bench)
+    before = bench.state.active
+    bench.push(THREE)
+    trial = bench.state.active
+    assert [bench.reset() for _ in range(ATTEMPTS + 1)] == [trial] * ATTEMPTS + [before]
+
+
 def test_values_that_wait_are_saved_before_the_commit_and_dropped_by_a_revert():
     bench = Bench()
     bench.store.values.change(1, 0x1111, 0, 1000)
@@ -419,6 +491,28 @@ def test_a_medium_that_fails_is_tried_again_and_no_damage(number):
         started(bench, (TWO, number))
     assert errno(caught) == number
     assert bench.cells == before
+
+
+@pytest.mark.parametrize("number", [EIO, ENODEV])
+@pytest.mark.parametrize("failures", range(5))
+def test_a_set_is_read_three_times_from_a_medium_that_fails(failures, number):
+    bench = Bench()
+    bench.confirmed(ONE)
+    tried = []
+
+    def load(reader):
+        tried.append(reader)
+        yield
+        if len(tried) <= failures:
+            raise HsxError(number, "write", "told to fail")
+
+    if failures < 3:
+        assert finish(bench.commit.run(1, load)) == 1
+    else:
+        with pytest.raises(HsxError) as caught:
+            finish(bench.commit.run(1, load))
+        assert errno(caught) == number
+    assert len(tried) == min(failures + 1, 3)
 
 
 def test_a_hard_reset_on_trial_is_counted_before_the_set_is_read():

@@ -11,6 +11,7 @@ from powercut.world import finish
 from store.bench import ONE, SMALL, THREE, TWO, Bench, an_image, entries, errno
 
 FIRST = HEADER + len(TWO) * ENTRY  # where the first byte of an image of TWO stands
+PIECE = 40
 RECORDS = range(SMALL.staging_base, SMALL.staging_base + 2 * STAGING_COPY)
 
 
@@ -327,6 +328,35 @@ def test_a_damaged_byte_is_found_by_the_read_back_and_the_set_starts_anew():
     staging = bench.commit.stage(entries(TWO))
     assert staging.resume_at(0) == 0
     bench.push(TWO)
+    assert bench.held(1) == TWO
+
+
+def put(staging, bank: bytes, *places: int) -> None:
+    """Pieces of the stream `bank`, of PIECE bytes each."""
+    for at in places:
+        staging.put(at, memoryview(bank)[at : at + PIECE])
+
+
+@pytest.mark.parametrize("first", [0, PIECE, 2 * PIECE])
+@pytest.mark.parametrize("pieces", [1, 2, 20])
+def test_after_a_bad_read_back_nothing_that_came_before_it_counts(pieces, first):
+    """A stream of which a piece is missing, with `pieces` behind it: they may be what is bad."""
+    whole = Bench()
+    original = whole.stage(TWO)
+    bank = whole.cells[SMALL.bank_base :][: original.total]
+    bench = Bench()
+    staging = bench.commit.stage_stream(original.total, original.digest)
+    places = range(0, original.total, PIECE)
+    put(staging, bank, *[at for at in places if at < first])
+    put(staging, bank, *[at for at in places if at > first][:pieces])
+    with pytest.raises(HsxError) as caught:
+        finish(staging.end())
+    assert errno(caught) == EBADMSG
+    assert staging.done == bench.store.staging.progress == 0
+    for at in places:
+        put(staging, bank, at)
+        assert staging.done == min(at + PIECE, original.total)
+    bench.commit.commit(staging)
     assert bench.held(1) == TWO
 
 

@@ -61,6 +61,10 @@ class Node:
 
         self.clock.sim_at(every_us, next_one)
 
+    def feed_now(self, *frames):
+        for frame in frames:
+            self.can.sim_receive(Frame(*frame))
+
     def run(self, ms, stall_ms=0, every_ms=50):
         """Polls as the node's timer does; every `every_ms` the main loop stands still for
         `stall_ms`, as while it collects garbage: interrupts are served, polls are late."""
@@ -202,6 +206,24 @@ def test_load_frame_never_overtakes_the_bulk_frames_before_it(node):
         node.can.sim_receive(Frame(0x680, b"3"))
     node.poll()
     assert [data for _, data in node.engine.received] == [b"1", b"2", b"3"]
+
+
+def test_load_frame_does_not_overtake_the_bulk_frames_that_came_as_its_interrupt_began(node):
+    """A value begins the interrupt; before that looks for frames, two of bulk and a LOAD come."""
+    look = "any" if hasattr(node.can, "any") else "recv"
+    driver = getattr(node.can, look)
+
+    def late(*args):
+        setattr(node.can, look, driver)
+        node.feed_now((0x780, b"1"), (0x700, b"2"), (0x680, b"3"))
+        return driver(*args)
+
+    setattr(node.can, look, late)
+    node.feed_now((0x440, b"value"))
+    node.poll()
+    came = [data for _, data in node.engine.received]
+    assert sorted(came) == [b"1", b"2", b"3", b"value"]
+    assert [data for data in came if data != b"value"] == [b"1", b"2", b"3"]
 
 
 @pytest.mark.requirement("P-68")
@@ -379,6 +401,34 @@ def test_closed_runner_leaves_the_bus_and_can_be_opened_again(node):
     node.can.sim_receive(Frame(0x700, b"c"))
     node.poll()
     assert [data for _, data in node.engine.received] == [b"a", b"c"]
+
+
+def test_frames_and_overruns_that_were_counted_outlive_closing_and_opening_again(node):
+    for n in range(1, 4):
+        for first in (0x700, 0x440):  # a FIFO each: of five frames it keeps three
+            with node.can.sim_irq_masked():
+                node.feed_now(*[(first + at, b"x") for at in range(5)])
+        node.engine.to_send = [(0x685, b"x")]
+        node.poll()
+        for _ in range(2):
+            stats = node.runner.stats()
+            counted = [stats[name] for name in ("received", "sent", "lost", "overruns")]
+            assert counted == [6 * n, n, 0, 2 * n]
+            node.runner.close()
+            node.runner.open()
+
+
+@pytest.mark.parametrize(("state", "name"), [(3, "passive"), (4, "off")])
+def test_runner_over_machine_counts_error_states_across_closing_and_opening(state, name):
+    node = Node("machine")
+    for n in range(1, 4):
+        node.can.sim_state = state
+        node.poll()
+        for _ in range(2):
+            assert node.runner.stats()[name] == n
+            node.runner.close()
+            assert node.runner.stats()[name] == n
+            node.runner.open()
 
 
 def test_bit_rate_that_cannot_be_is_refused_by_the_driver():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The runner over the simulated `machine.UART`, and both runners over a pty with real bytes."""
 
+import itertools
 import os
 import pty
 import random
@@ -117,6 +118,30 @@ def test_a_poll_writes_a_little_and_says_that_more_waits():
         desk.round()
     assert desk.master.question.reply == bytes(range(200, 0, -1))
     assert desk.round() > 0
+
+
+@pytest.mark.parametrize("takes", [[1], [7], [63], [64], [1, 64, None, 5], [None, 20]])
+def test_a_driver_that_takes_a_part_of_what_is_written_gets_all_the_rest_later(takes):
+    message = bytes(range(1, 201))
+    sent = []
+    for parts in (takes, [1000]):
+        desk, turns = Desk(), itertools.cycle(parts)
+        desk.runner.open()
+        (uart,) = desk.uarts
+        write = uart.write
+
+        def partly(buf, write=write, turns=turns):
+            most = next(turns)
+            return None if most is None else write(buf[:most])
+
+        uart.write = partly
+        question = desk.master.request(message)
+        while not question.over():
+            wait = desk.round()
+            assert wait == 0 or question.over()
+        assert (question.reply, question.tries) == (message[::-1], 0)
+        sent.append(uart.sim_sent)
+    assert sent[0] == sent[1]
 
 
 def test_a_flood_does_not_hold_a_poll():
