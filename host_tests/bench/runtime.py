@@ -43,6 +43,7 @@ class Board:
 
     def __init__(self, hard: bool) -> None:
         self.tick = None
+        self.period = 0  # ms between two ticks
         self.cause = "hard" if hard else "soft"
         self.word = 0
         self.resets = 0
@@ -50,6 +51,7 @@ class Board:
 
     def timer(self, period_ms, callback):
         self.tick = callback
+        self.period = period_ms
         return self
 
     def deinit(self) -> None:

@@ -45,10 +45,11 @@ def a_set(*images: bytes) -> BankImage:
 
 class ServiceBench(RuntimeBench):
     """A booted node with a formatted store, on the network, whose policy asks for signed commands
-    by the three keys; `medium`: that of another one, as after a reset."""
+    by the three keys; `medium`: that of another one, as after a reset; it gets one of the same
+    kind with the same cells."""
 
     def __init__(self, medium: Medium | None = None, signatures: int = 0) -> None:
-        part = Medium(medium.memory) if medium else Medium(bytearray(b"\xff" * SIZE))
+        part = type(medium)(medium.memory) if medium else Medium(bytearray(b"\xff" * SIZE))
         super().__init__("nowhere", part)
         self.policy.configure({"network": NETWORK, "number": NODE, "commands": REQUIRE})
         self.policy.signatures = signatures

@@ -82,10 +82,21 @@ def test_malformed_text_is_told_with_its_line():
     assert refused.value.offset == 2
 
 
-def test_a_file_can_ask_for_more_signatures_and_not_for_fewer():
-    config = Config()
-    config.signatures = "warn"
-    config_file.take(b'schema = 1\nsignatures = "require"\n', True, config)
-    assert config.signatures == "require"
-    with pytest.raises(HsxError, match="signatures"):
-        config_file.take(b'schema = 1\nsignatures = "off"\n', True, config)
+@pytest.mark.parametrize(
+    ("key", "levels"),
+    [("signatures", ("off", "warn", "require")), ("commands", ("off", "require"))],
+)
+def test_a_file_can_ask_for_more_signatures_and_not_for_fewer(key, levels):
+    for below, board in enumerate(levels):
+        for at, level in enumerate(levels):
+            config = Config()
+            setattr(config, key, board)
+            text = f'schema = 1\n{key} = "{level}"\n'.encode()
+            if at >= below:
+                config_file.take(text, True, config)
+                assert getattr(config, key) == level
+                continue
+            with pytest.raises(HsxError, match=f"{key} is not") as refused:
+                config_file.take(text, True, config)
+            assert refused.value.errno == EBADMSG
+            assert getattr(config, key) == board

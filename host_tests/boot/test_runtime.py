@@ -6,10 +6,12 @@ import pytest
 import hsx
 from bench.images import EXIT, RET, SPIN, UART_WRITE, an_image, ldi, ldi32
 from bench.runtime import RuntimeBench
+from fakes import machine
 from hsx.errors import ENODEV, HsxError
 from hsx.image.build import info_section
 from hsx.image.metadata import Info
 from hsx.node import tasks as t
+from hsx.transport import sdcard
 
 HELLO = an_image(*ldi32(1, 0x4000), ldi(2, 6), UART_WRITE, EXIT, rodata=b"hello\n", name="hello")
 
@@ -229,3 +231,83 @@ def test_without_a_node_the_front_door_says_so():
     with pytest.raises(HsxError) as refused:
         hsx.ps()
     assert refused.value.errno == ENODEV
+
+
+# ---- the watchdog -----------------------------------------------------------------------------
+
+BITES = 1000  # ms without being fed
+
+
+class Watched:
+    """A node whose board has a watchdog, and the time of both. The watchdog is the machine's: it
+    raises Reset."""
+
+    def __init__(self, folder) -> None:
+        self.clock = machine.sim_power_on()
+        self.bench = RuntimeBench(folder)
+        self.bench.runtime.watchdog = machine.WDT(timeout=BITES)
+        self.passed = 0
+
+    def wait(self, ms: int) -> None:
+        self.passed += ms
+        self.bench.clock.forward(ms)
+        self.clock.sleep_ms(ms)
+
+    def turn(self, ms: int) -> None:
+        """Lets the board's timer turn for so long."""
+        end = self.passed + ms
+        while self.passed < end:
+            self.wait(self.bench.board.period)
+            if self.bench.board.tick is not None:
+                self.bench.board.tick(None)
+
+
+def test_the_watchdog_is_fed_while_a_boot_takes_long(card, monkeypatch):
+    node = Watched(card(one=an_image(SPIN, *[RET] * 300)))
+
+    class Slow:
+        def __init__(self, path) -> None:
+            self.file = open(path, "rb")  # noqa: SIM115  the scan closes it
+            self.close = self.file.close
+
+        def readinto(self, buf):
+            node.wait(BITES // 10)
+            return self.file.readinto(buf)
+
+    original = sdcard.SdCard.open
+    monkeypatch.setattr(
+        sdcard.SdCard,
+        "open",
+        lambda self, name: (Slow(self.path(name)), original(self, name)[1]),
+    )
+    node.bench.runtime.start()
+    while not node.bench.runtime.booted():
+        node.turn(10)
+    assert node.passed > 2 * BITES
+    assert len(node.bench.node.ps()) == 1
+
+
+def test_the_watchdog_is_fed_while_apps_run_and_after_an_ordered_stop(card):
+    node = Watched(card(one=an_image(SPIN)))
+    node.bench.boot()
+    node.turn(3 * BITES)
+    node.bench.runtime.stop()
+    assert node.bench.state() == node.bench.idle
+    node.turn(3 * BITES)
+
+
+def test_polls_that_fail_do_not_feed_the_watchdog(card):
+    node = Watched(card(one=an_image(SPIN)))
+    node.bench.boot()
+    node.bench.node.poll = None
+    with pytest.raises(machine.Reset):
+        node.turn(2 * BITES)
+    assert node.passed == BITES
+
+
+def test_a_node_without_polls_is_reset_by_its_watchdog(card):
+    node = Watched(card(one=an_image(SPIN)))
+    node.bench.boot()
+    node.wait(BITES - 1)
+    with pytest.raises(machine.Reset):
+        node.wait(1)

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 import hsx
-from bench.images import SPIN, an_image
+from bench.images import SLEEP, SPIN, an_image, ldi32
 from bench.runtime import RuntimeBench
 from bench.service import ServiceBench
 from fakes.fram import PowerCut
@@ -191,6 +191,34 @@ def test_a_source_that_takes_too_long_is_given_up(card):
     assert bench.service.report[-1][:3] == ("sd", "failed", "ETIMEDOUT")
 
 
+def test_a_source_that_is_given_up_leaves_nothing_to_the_next_one(card):
+    bench = RuntimeBench(card(pump("1", *[SPIN] * 500)), limit_ms=5)
+    frozen = Frozen((("pump.hxe", pump("2")),))
+    bench.sources.scans["frozen"] = Scan(frozen, bench.service, memoryview(bytearray(64)))
+    bench.config.order = "sd frozen"
+    scan = bench.sources.scans["sd"]
+    run, original = scan.run, scan._card.open
+    steps, opened = [], []
+
+    def kept():
+        # A node has no reference counts: what nobody needs stays until the heap is full.
+        steps.append(run())
+        return steps[0]
+
+    def late(name):
+        found = original(name)
+        opened.append(found[0])
+        bench.clock.forward(5)
+        return found
+
+    scan.run, scan._card.open = kept, late
+    bench.boot()
+    assert tried(bench) == [("sd", "failed"), ("frozen", "runs")]
+    assert runs(bench) == ["frozen:pump.hxe"]
+    assert bench.vm.pids() == (1,)
+    assert opened[0].closed
+
+
 @pytest.mark.parametrize(("depend", "started"), [(False, ["late"]), (True, [])])
 def test_a_level_waits_for_the_levels_before_it_if_it_is_told_to(card, depend, started):
     manifest = (
@@ -199,6 +227,38 @@ def test_a_level_waits_for_the_levels_before_it_if_it_is_told_to(card, depend, s
     )
     bench = boot(card(pump("1", name="late"), manifest), depend=depend)
     assert [row["app_name"] for row in bench.node.ps()] == started
+
+
+@pytest.mark.parametrize(
+    ("levels", "started"),
+    [
+        ("1 2 3", "1 2 3"),
+        ("1 2! 2 3", "1 2"),
+        ("1 2 2! 3", "1 2"),
+        ("1! 2 3! 4", ""),
+        ("1 2! 3 4! 5", "1"),
+        ("5 4! 3 2! 1", "1"),
+        ("3! 1! 2 1", "1"),
+        ("255! 255 0", "0 255"),
+    ],
+)
+def test_the_first_level_of_which_an_image_is_missing_is_the_last_that_starts(
+    tmp_path, levels, started
+):
+    """`levels`: priorities of the images in the order of the card, `!` for one that is missing."""
+    manifest = "schema = 1\n"
+    for at, level in enumerate(levels.split()):
+        if not level.endswith("!"):
+            (tmp_path / f"{at}.hxe").write_bytes(pump("1", name=f"app{at}"))
+        manifest += f'[[image]]\nfile = "{at}.hxe"\npriority = {level.strip("!")}\n'
+    (tmp_path / "hsx.toml").write_text(manifest)
+    bench = boot(tmp_path, depend=True)
+    assert sorted(row["priority"] for row in bench.node.ps()) == list(map(int, started.split()))
+    assert all(row["state"] == "ready" for row in bench.node.ps())
+    there = [level for level in levels.split() if not level.endswith("!")]
+    told = [warning["detail"] for warning in bench.told("warning")]
+    held_back = "a priority level before is not whole" in told
+    assert held_back == (len(there) > len(started.split()))
 
 
 @pytest.mark.parametrize(
@@ -255,6 +315,23 @@ def test_a_quiet_time_gives_the_restarts_back(kept):
     bench.clock.forward(60000)
     bench.board.tick(None)
     assert bench.board.word == 0
+
+
+@pytest.mark.parametrize(
+    ("ms", "expected"), [(700, "FRAM:A/pump"), (900, "FRAM:A/pump"), (1200, "FRAM:B/pump")]
+)
+def test_the_quiet_time_of_a_confirmed_set_begins_at_its_last_fault(kept, ms, expected):
+    """One that faults more often than that uses its restarts up; one that does not, never."""
+    faulty = pump("2", *ldi32(0, ms), SLEEP, FAULT)
+    part = kept(faulty, True, kept(pump("1")))
+    bench = boot("nowhere", part, restarts=2, confirm_s=1)
+    for _ in range(100):
+        bench.clock.forward(100)
+        for _ in range(4):
+            bench.board.tick(None)
+    assert runs(bench) == [expected]
+    faults = bench.provisioning.boot_faults()["task"]
+    assert faults == 3 if expected == "FRAM:A/pump" else faults > 6
 
 
 @pytest.mark.requirement("P-51", "P-64")
@@ -324,6 +401,21 @@ def test_the_repl_asks_for_the_safe_mode_at_the_next_start(kept):
     assert bench.board.resets == 1
     assert runs(boot("nowhere", bench.store_part, word=bench.board.word)) == []
     assert runs(boot("nowhere", bench.store_part, word=0)) == ["FRAM:A/pump"]
+
+
+@pytest.mark.parametrize("used", [0, 1, 3])
+def test_safe_mode_that_is_asked_for_holds_for_one_start_and_costs_no_restart(kept, used):
+    part = kept(pump("2"), True, kept(pump("1")))
+    bench = boot("nowhere", part, word=used)
+    hsx.safe_mode()
+    safe = boot("nowhere", part, word=bench.board.word)
+    assert runs(safe) == []
+    again = boot("nowhere", part, word=safe.board.word)
+    assert runs(again) == ["FRAM:B/pump"]
+    again.runtime.guard.reset()
+    faulty = boot("nowhere", part, cause="watchdog", word=again.board.word)
+    assert runs(faulty) == (["FRAM:A/pump"] if used == 3 else ["FRAM:B/pump"])
+    assert faulty.board.word == min(used + 1, 3)
 
 
 def test_the_report_can_be_read_at_the_repl(card, kept, capsys):

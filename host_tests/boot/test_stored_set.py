@@ -4,8 +4,9 @@
 import pytest
 
 import hsx
-from bench.images import SPIN, an_image
+from bench.images import SLEEP, SPIN, an_image, ldi
 from bench.runtime import RuntimeBench
+from bench.service import a_set
 from fakes.fram import PowerCut
 from hsx.errors import EBADMSG, EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOTSUP, EPERM, HsxError
 from hsx.image.build import info_section, value_section
@@ -13,7 +14,7 @@ from hsx.image.metadata import Info, Value
 from hsx.service.provisioning import CONFIRM_MS
 from hsx.store.layout import layout_of
 from hsx.store.store import CONFIRMATION
-from powercut.medium import Medium
+from powercut.medium import Medium, Refusing
 
 SIZE = 0x8000
 LEVEL = (value_section([Value(1, 1, 2, 0, 0, "level", "m", 0, 0, 0, 7, "tank")]),)
@@ -199,6 +200,54 @@ def test_a_trial_confirms_itself_when_it_has_been_quiet(running, put):
     assert running.told("provisioning.persisted")[-1]["state"] == "confirmed"
 
 
+def on_trial(bench: RuntimeBench) -> bool:
+    return bench.provisioning.status()["state"] == "trial"
+
+
+def test_the_quiet_time_of_a_trial_begins_when_its_set_starts(running, put):
+    """On a node that has long been on, trial after trial, and on one that boots into a trial."""
+    for version in (2, 3):
+        running.clock.forward(5 * CONFIRM_MS)
+        push(running, put("two", an_app("two", version)))
+        for ms in (0, CONFIRM_MS - 1):
+            running.clock.forward(ms)
+            running.board.tick(None)
+            assert on_trial(running)
+        running.clock.forward(1)
+        running.board.tick(None)
+        assert not on_trial(running)
+    push(running, put("two", an_app("two", 4)))
+    again = RuntimeBench("nowhere", Medium(running.store_part.memory))
+    again.clock.forward(5 * CONFIRM_MS)
+    again.boot()
+    again.clock.forward(CONFIRM_MS - 1)
+    again.board.tick(None)
+    assert on_trial(again)
+
+
+def test_a_confirmation_that_the_medium_refuses_is_tried_again_after_another_quiet_time(
+    running, put
+):
+    push(running, put("two", an_app("two", 2)))
+    bench = RuntimeBench("nowhere", Refusing(running.store_part.memory), hard=False)
+    bench.boot()
+    part = bench.store_part
+    part.refuse(0, 1000)
+    bench.clock.forward(CONFIRM_MS - 1)
+    for failures in (1, 2, 3):
+        bench.clock.forward(1)
+        for ms in (0, 10, CONFIRM_MS - 11):
+            bench.clock.forward(ms)
+            bench.board.tick(None)
+            assert [told["code"] for told in bench.told("warning")] == ["EIO"] * failures
+            assert len(part.log) == failures
+            assert on_trial(bench)
+    part.refused = range(0)
+    bench.clock.forward(1)
+    bench.board.tick(None)
+    assert not on_trial(bench)
+
+
 @pytest.mark.requirement("P-51", "P-80")
 def test_a_trial_whose_app_faults_is_reverted_at_once(running, put):
     push(running, put("two", an_app("two", 2, FAULT)))
@@ -208,6 +257,25 @@ def test_a_trial_whose_app_faults_is_reverted_at_once(running, put):
     assert sources(running) == ["FRAM:A/one", "FRAM:A/two"]
     told = running.told("provisioning.rollback")[-1]
     assert told == {"from": "B", "to": "A", "reason": "task faulted", "phase": "FAILED"}
+
+
+def test_a_faulted_task_under_debug_holds_its_trial_as_it_is(running, put):
+    """Neither confirmed nor taken from the debugger; reverted once he lets it go."""
+    push(running, put("two", an_app("two", 2, ldi(0, 100), SLEEP, FAULT)))
+    running.node.lock(2)
+    running.clock.forward(100)
+    for _ in range(4):
+        running.board.tick(None)
+    assert running.node.ps()[1]["state"] == "faulted"
+    for _ in range(3):
+        running.clock.forward(CONFIRM_MS)
+        running.board.tick(None)
+        assert on_trial(running)
+        assert versions(running) == {"one": "1", "two": "2"}
+    running.node.lock(2, False)
+    for _ in range(4):
+        running.board.tick(None)
+    assert versions(running) == {"one": "1", "two": "1"}
 
 
 def test_a_trial_that_is_never_confirmed_is_reverted_after_its_attempts(running, put):
@@ -369,6 +437,41 @@ def test_a_part_that_fails_while_a_set_is_read_is_not_damage(running):
     assert versions(bench) == {}
     assert part.log == []
     assert versions(booted(running.store_part)) == {"one": "1", "two": "1"}
+
+
+@pytest.mark.parametrize(
+    ("copy", "kept", "happened"),
+    [
+        (0, 0, False),
+        (0, 40, False),
+        (0, 96, True),
+        (1, 0, True),
+        (1, 40, True),
+        (1, 96, True),
+    ],
+)
+def test_a_commit_that_the_medium_breaks_off_is_told_as_what_it_has_become(
+    running, copy, kept, happened
+):
+    """R3: at either copy of the superblock, of which `kept` bytes have arrived."""
+    bench = RuntimeBench("nowhere", Refusing(running.store_part.memory), hard=False)
+    bench.boot()
+    sent = a_set(an_app("two", 2))
+    staging = bench.provisioning.stage_stream(len(sent.data), sent.digest, "UART:1")
+    staging.put(0, memoryview(sent.data))
+    bench.store_part.refuse(copy, 1, kept)
+    if happened:
+        assert bench.runtime.activate()
+    else:
+        with pytest.raises(HsxError) as refused:
+            bench.runtime.activate()
+        assert refused.value.errno == EIO
+    errors = [(data["code"], data["where"]) for data in bench.told("provisioning.error")]
+    states = [data["state"] for data in bench.told("provisioning.persisted")]
+    assert (errors, states) == (([], ["trial"]) if happened else ([("EIO", "commit")], []))
+    runs = {"two": "2"} if happened else {"one": "1", "two": "1"}
+    assert versions(bench) == versions(booted(bench.store_part)) == runs
+    assert on_trial(bench) == happened
 
 
 @pytest.mark.requirement("P-61")

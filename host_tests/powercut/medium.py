@@ -92,6 +92,25 @@ class Faulty(Medium):
         raise HsxError(EIO, "write", "FRAM stopped acknowledging")
 
 
+class Refusing(Medium):
+    """A part that does not acknowledge the writes with the numbers `refused`, counted from 0: EIO,
+    and no more than their first `kept` bytes have arrived."""
+
+    refused = range(0)
+    kept = 0
+
+    def refuse(self, first: int, count: int = 1, kept: int = 0) -> None:
+        """The `count` writes that follow the next `first`."""
+        self.refused = range(len(self.log) + first, len(self.log) + first + count)
+        self.kept = kept
+
+    def _write(self, addr: int, buf: memoryview) -> None:
+        if len(self.log) in self.refused:
+            super()._write(addr, buf[: self.kept])
+            raise HsxError(EIO, "write", "FRAM stopped acknowledging")
+        super()._write(addr, buf)
+
+
 def garbage(old: int, new: int) -> int:
     """A byte that is neither."""
     return next(byte for byte in (old ^ 0xFF, old ^ 0x55, old ^ 0xAA) if byte not in (old, new))

@@ -95,6 +95,32 @@ def test_status_tells_state_progress_and_the_last_error():
     assert bench.loads.load_status(begun(bench).pid)["state"] == "LOADING"  # a retry of the same
 
 
+def test_status_of_a_pid_tells_its_newest_failure():
+    """The two loads that failed last are remembered, each under its PID."""
+    bench = RuntimeBench()
+
+    def cut_short(pid: int) -> None:
+        assert begun(bench, pid=pid).pid == pid
+        bench.loads.write(pid, memoryview(IMAGE)[:100])
+        assert errno_of(bench.loads.end, pid) == EBADMSG
+
+    def late(pid: int) -> None:
+        assert begun(bench, pid=pid).pid == pid
+        bench.loads.poll(bench.clock.forward(WRITE_MS + 1))
+
+    def code(pid: int) -> str:
+        return bench.loads.load_status(pid)["code"]
+
+    for fail, expected in ((cut_short, "EBADMSG"), (late, "ETIMEDOUT"), (cut_short, "EBADMSG")):
+        fail(1)
+        assert code(1) == expected
+    late(2)
+    assert (code(1), code(2)) == ("EBADMSG", "ETIMEDOUT")
+    cut_short(3)
+    assert (code(2), code(3)) == ("ETIMEDOUT", "EBADMSG")
+    assert errno_of(bench.loads.load_status, 1) == ESRCH
+
+
 @pytest.mark.requirement("P-1")
 def test_one_service_with_its_own_limits_serves_every_way_in(tmp_path):
     from bench.runtime import RuntimeBench as Node

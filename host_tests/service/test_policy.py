@@ -7,7 +7,7 @@ import pytest
 
 from bench.images import an_image
 from bench.node import NodeBench
-from hsx.errors import EBADMSG, ENOTSUP, HsxError
+from hsx.errors import EBADMSG, ENOSPC, ENOTSUP, HsxError
 from hsx.image.build import info_section
 from hsx.image.metadata import Info
 from hsx.image.verify import verify
@@ -86,3 +86,38 @@ def test_a_version_that_the_manifest_tells_otherwise_is_refused(said, version, a
 
 def test_an_image_that_says_nothing_runs_under_any_version():
     assert judge(an_image(), "1.0") is None
+
+
+@pytest.mark.parametrize("rodata", [0, 32])
+@pytest.mark.parametrize("bss", [0, 24])
+@pytest.mark.parametrize("over", [0, 1])
+def test_rodata_bss_and_heap_share_the_limit_of_data(rodata, bss, over):
+    """Whether the image asks for the heap, or whoever loads it."""
+    sections = (info_section(Info("", 0, 0, 0, 100 + over)),)
+    for more, options in (({"sections": sections}, {}), ({}, {"heap": 100 + over})):
+        bench = NodeBench()
+        policy = Policy(bench.node.svc)
+        policy.max_data = rodata + bss + 100
+        image = an_image(rodata=bytes(rodata), bss_size=bss, **more)
+        if not over:
+            assert bench.load(image, admission=policy.admission(), **options) == 1
+            continue
+        with pytest.raises(HsxError) as caught:
+            bench.load(image, admission=policy.admission(), **options)
+        assert caught.value.errno == ENOSPC
+        assert caught.value.detail == f"data: {policy.max_data + 1}, at most {policy.max_data}"
+        assert bench.state() == bench.idle
+
+
+@pytest.mark.parametrize(("stack", "admitted"), [(0, True), (512, True), (513, False)])
+def test_a_stack_above_the_limit_is_refused(stack, admitted):
+    bench = NodeBench()
+    policy = Policy(bench.node.svc)
+    policy.max_stack = 512
+    if admitted:
+        assert bench.load(an_image(), admission=policy.admission(), stack=stack) == 1
+        return
+    with pytest.raises(HsxError) as caught:
+        bench.load(an_image(), admission=policy.admission(), stack=stack)
+    assert (caught.value.errno, caught.value.detail) == (ENOSPC, "stack: 513, at most 512")
+    assert bench.state() == bench.idle

@@ -346,6 +346,18 @@ def test_a_host_that_is_silent_gets_no_more_until_it_asks_again(host):
     assert host.ask("ack", 1).errno == ENOENT
 
 
+@pytest.mark.parametrize("request_", [("ack", 1), ("hello",), ("get", 9, LEVEL)])
+def test_whatever_a_host_sends_keeps_its_subscription(host, request_):
+    """Replied to or not, refused or not."""
+    host.ask("events", 0, 64)
+    for round in range(4):
+        told(host)
+        host.clock.forward(MINUTE // 2)
+        host.send(pack_request(request_[0], 9, *request_[1:]))
+        host.node.set_value(1, LEVEL, round)
+        assert told(host)[-1][2] == "value_changed"
+
+
 def test_the_longest_event_fits_its_message(host):
     host.ask("events", host.log.seq, 8)
     host.log.emit("x" * 111, 1, {"y" * 60: "z" * 60})

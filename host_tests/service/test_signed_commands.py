@@ -201,6 +201,26 @@ def test_a_set_is_activated_confirmed_and_rolled_back_by_commands():
     assert node.runs() == ["one"]
 
 
+def test_nothing_else_changes_the_set_while_a_change_is_under_way():
+    """From the command that asks for it until the polls are through with it."""
+    node = ServiceBench()
+    sent = a_set(an_app("one", 1))
+    assert node.send(node.stage(sent, flags=0), sent.data) == 0
+    node.commands.perform(node.command(c.ACTIVATE, sent.digest))
+    other = a_set(an_app("two", 1))
+    for _ in range(2):  # one poll takes it up, one does it
+        header = memoryview(node.stage(other))
+        assert node.transfer.begin(header, len(other.data), "CAN") == -EBUSY
+        for action in (c.ACTIVATE, c.ROLLBACK):
+            assert refused(node.commands.perform, node.command(action, bytes(16))) == EBUSY
+        assert node.runs() == []
+        node.board.tick(None)
+    assert node.runs() == ["one"]
+    assert node.transfer.begin(header, len(other.data), "CAN") == -EBUSY  # on trial
+    node.provisioning.confirm()
+    assert node.transfer.begin(header, len(other.data), "CAN") == 0
+
+
 def test_a_task_is_ended_by_command():
     node = ServiceBench()
     pid = node.load(an_app("one", 1))

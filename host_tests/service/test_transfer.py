@@ -8,13 +8,14 @@ import pytest
 
 from bench.images import SPIN, an_image
 from bench.service import ServiceBench, a_set, an_app, stranger, user, vouched
-from hsx.errors import EACCES, EBADMSG, EBUSY, ENODEV, ENOSPC, ENOTSUP, EPERM
+from hsx.errors import EACCES, EBADMSG, EBUSY, EIO, ENODEV, ENOSPC, ENOTSUP, EPERM, HsxError
 from hsx.image.build import info_section
 from hsx.image.metadata import Info
 from hsx.link import command as c
 from hsx.service.policy import REQUIRE
 from hsx.service.transfer import Transfer
 from hsxctl.bank_image import bank_image, describe
+from powercut.medium import Medium, Refusing, prefix
 
 TWO = a_set(an_app("one", 1), an_app("two", 1, sections=(info_section(Info("1", 3, 0, 0, 0)),)))
 
@@ -292,3 +293,86 @@ def test_a_board_without_a_store_takes_images_and_no_sets():
     assert transfer.write(0, memoryview(image)) == 0
     assert (transfer.end(), transfer.poll(0)) == (0, 0)
     assert [task.instance for task in bench.node.tasks.order] == ["one"]
+
+
+# ---- a medium that fails ----------------------------------------------------------------------
+
+HEADERS = [
+    lambda node: (node.stage(TWO), TWO.data),
+    lambda node: (load(node, an_app("one", 1)), an_app("one", 1)),
+]
+by_action = pytest.mark.parametrize("sent", HEADERS, ids=["stage", "load"])
+
+
+@pytest.fixture
+def refusing():
+    """A node whose medium refuses a write when it is told to."""
+    return ServiceBench(Refusing(ServiceBench().store_part.memory))
+
+
+def counting(node: ServiceBench, header: bytes, data: bytes) -> list[int]:
+    """Which writes of a transfer are those of its counter, by a node that is like this one."""
+    other = ServiceBench(Medium(bytearray(node.store_part.memory)))
+    assert other.send(header, data) == 0
+    base = other.store.layout.counters_base
+    places = [addr for addr, _ in other.store_part.log]
+    return [n for n, addr in enumerate(places) if base <= addr < other.store.layout.values_base]
+
+
+@by_action
+@pytest.mark.parametrize("copy", [0, 1])
+def test_nothing_runs_whose_counter_is_not_written_twice(refusing, sent, copy):
+    header, data = sent(refusing)
+    before = refusing.state()
+    found = counting(refusing, header, data)
+    assert len(found) == 2
+    refusing.store_part.refuse(found[copy])
+    assert refusing.send(header, data) == -EIO
+    assert refusing.state() == before
+    assert refusing.provisioning.status()["active"] == "none"
+    assert ServiceBench(refusing.store_part).runs() == []
+
+
+def test_a_set_that_runs_after_a_power_cut_has_used_its_counter_up():
+    node = ServiceBench()
+    header = node.stage(TWO)
+    start, before = bytes(node.store_part.memory), len(node.store_part.log)
+    assert node.send(header, TWO.data) == 0
+    log = node.store_part.log[before:]
+    seen = []
+    for writes in range(len(log) + 1):
+        again = ServiceBench(Medium(prefix(start, log[:writes], None, "old")))
+        seen.append(again.runs() != [])
+        if seen[-1]:
+            with pytest.raises(HsxError) as caught:
+                again.commands.judge(header)
+            assert caught.value.errno == EPERM
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (False, True)
+
+
+@by_action
+def test_whichever_write_fails_is_told_once_and_the_transfer_has_happened_or_not(sent):
+    start = ServiceBench().store_part
+    fails, told = 0, []
+    while True:
+        node = ServiceBench(Refusing(bytearray(start.memory)))
+        header, data = sent(node)
+        node.store_part.refuse(fails)
+        answer = node.send(header, data)
+        if len(node.store_part.log) <= fails:
+            break
+        errors = node.told("provisioning.error")
+        assert [error["code"] for error in errors] == (["EIO"] if answer else [])
+        assert (node.runs() != []) == (answer == 0)
+        told += [error["where"] for error in errors]
+        fails += 1
+    assert len(told) >= 2
+    assert ("commit" in told) == (len(data) == len(TWO.data))
+
+
+def test_what_an_image_is_refused_for_is_told_once():
+    node = ServiceBench()
+    header = load(node, an_app("one", 1))
+    assert node.send(header, an_app("one", 2)) == -EBADMSG
+    assert [error["code"] for error in node.told("provisioning.error")] == ["EBADMSG"]
