@@ -3,7 +3,6 @@
 named; and the board that the porting guide adds."""
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from boardcheck import ROOT
+from docs.console import blocks
 
 _CACHE = Path(os.environ.get("CACHE", ROOT / ".cache"))
 MICROPYTHON = Path(os.environ.get("MICROPYTHON_DIR", _CACHE / "micropython-1.25.0"))
@@ -48,8 +48,7 @@ def ported(tmp_path: Path) -> "tuple[Path, str]":
         if path.name not in ("boards", "build", ".git"):
             (tree / path.name).symlink_to(path)
     shutil.copytree(ROOT / "boards", tree / "boards")
-    guide = (ROOT / "docs" / "porting.md").read_text()
-    script = "".join(re.findall(r"^```sh\n(.*?)^```", guide, re.M | re.S))
+    script = "".join(blocks(ROOT / "docs/porting.md", "sh"))
     # What `make setup` makes is there already.
     script = script.replace("make check-board", "make -s -o setup check-board")
     environment = {**os.environ, "MICROPYTHON_DIR": str(MICROPYTHON)}

@@ -5,6 +5,7 @@ A node keeps two sets, like a real one: what runs, and what ran before. What goe
 in its `plan`. `Interrupted` may come before and after every effect and every word about one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hsxctl.fleet import rollout as r
@@ -137,18 +138,23 @@ class Fleet:
             if step.kind == r.OVER:
                 self.kept = r.to_data(rollout)
                 return rollout
-            self.steps.append(step)
             r.began(rollout, step)
             self._keep(rollout)
-            self.now += 1
-            for number in step.nodes:
-                self._may_stop()
-                event = self._do(step.kind, self.models[number])
-                self._may_stop()
+            for number, event in self.do(step, rollout):
                 r.happened(rollout, number, event, self.now)
                 self.seen_states[number].append(rollout.nodes[number].state)
                 self._keep(rollout)
         raise AssertionError("it does not end")
+
+    def do(self, step: r.Step, _: r.Rollout) -> Iterator[tuple[int, r.Event]]:
+        """As `Work.do`, with the models."""
+        self.steps.append(step)
+        self.now += 1
+        for number in step.nodes:
+            self._may_stop()
+            event = self._do(step.kind, self.models[number])
+            self._may_stop()
+            yield number, event
 
     def _do(self, kind: str, model: Model) -> r.Event:
         does = {r.SEND: model.send, r.CONFIRM: model.confirm, r.UNDO: model.undo}

@@ -190,35 +190,41 @@ def test_node_that_goes_back_to_something_else_is_stuck():
     assert rollout.nodes[1].reason == f"runs {OTHER}, not what it ran before"
 
 
-def test_what_is_undone_after_the_proof_is_proved_again():
-    fleet = Fleet({1: Model(FINE), 2: Model(FINE)})
+def rolled_and_changed(*plans, runs, **options):
+    """`runs`: what nodes run by the time they are asked for the last time, by number."""
+    fleet = Fleet({number: Model(plan) for number, plan in enumerate(plans, 1)})
     do = fleet._do
 
     def changes(kind, model):
-        if kind == r.PROVE and model is fleet.models[1]:
-            model.runs = OLD
+        if kind == r.PROVE:
+            for number, digest in runs.items():
+                fleet.models[number].runs = digest
         return do(kind, model)
 
     fleet._do = changes
-    rollout = fleet.run(a_rollout(fleet.models, undo=True))
+    return fleet, fleet.run(a_rollout(fleet.models, **options))
+
+
+def test_what_is_undone_after_the_proof_is_proved_again():
+    fleet, rollout = rolled_and_changed(FINE, FINE, runs={1: OLD}, undo=True)
     assert [step.kind for step in fleet.steps][-3:] == [r.PROVE, r.UNDO, r.PROVE]
     assert states(rollout) == [r.FAILED, r.UNDONE]
     assert rollout.nodes[2].proved and rollout.nodes[2].now == OLD
 
 
-def test_node_that_goes_back_after_it_was_good_is_found_by_the_proof():
-    fleet = Fleet({1: Model(FINE)})
-    rollout = a_rollout(fleet.models)
-    do = fleet._do
+@pytest.mark.parametrize("runs", [OLD, OTHER, ""], ids=["old", "other", "nothing"])
+@pytest.mark.parametrize("plan", [FINE, HAS])
+def test_node_that_runs_the_set_no_more_at_the_end_has_failed(plan, runs):
+    _, rollout = rolled_and_changed(FINE, plan, runs={2: runs})
+    assert (states(rollout), r.verdict(rollout)) == ([r.GOOD, r.FAILED], "halted")
+    node = rollout.nodes[2]
+    assert (node.now, node.proved, node.reason) == (runs, True, "has gone back by itself")
 
-    def changes(kind, model):
-        if kind == r.PROVE:
-            model.runs = OLD
-        return do(kind, model)
 
-    fleet._do = changes
-    rollout = fleet.run(rollout)
-    assert (states(rollout), r.verdict(rollout)) == ([r.FAILED], "halted")
+def test_node_that_runs_something_new_after_it_was_taken_back_is_stuck():
+    _, rollout = rolled_and_changed(FINE, CREEPS, runs={1: OTHER}, canaries=2, undo=True)
+    assert (states(rollout), r.verdict(rollout)) == ([r.STUCK, r.UNDONE], "stuck")
+    assert rollout.nodes[1].reason == "has changed again"
 
 
 # ---- laws --------------------------------------------------------------------------------------

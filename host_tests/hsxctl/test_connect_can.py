@@ -138,9 +138,10 @@ def test_adapter_that_is_gone_is_an_error_with_what_to_do(link, monkeypatch):
     ],
 )
 def test_adapter_that_cannot_be_opened_is_an_error_with_what_to_do(interface, options, word):
-    with pytest.raises(ToolError, match=f"{word}.*Check interface") as error:
+    with pytest.raises(ToolError, match=f"cannot open the CAN interface: .*{word}") as error:
         CanLink(interface, "no-such-port", 500_000, options)
-    assert error.value.status == NO_NODE
+    assert (error.value.status, error.value.where) == (NO_NODE, f"{interface}:no-such-port")
+    assert error.value.remedy.startswith("Check interface, channel and bit rate")
 
 
 def test_ctrl_c_lets_the_engine_say_that_it_gives_up(link, station):
@@ -160,10 +161,33 @@ def test_ctrl_c_lets_the_engine_say_that_it_gives_up(link, station):
     assert sent_by(station, 11) == [*bulk(10), (0x680, b"abort")]
 
 
-def test_closing_twice_does_nothing_more(channel):
-    link = CanLink("virtual", channel)
-    link.close()
-    link.close()
+@pytest.mark.parametrize("interface", ["virtual", "slcan"])
+def test_link_that_is_closed_has_left_the_bus_and_may_be_closed_again(channel, interface):
+    uart = PtyUart()
+    where, options = (
+        (uart.path, {"sleep_after_open": 0}) if interface == "slcan" else (channel, {})
+    )
+    try:
+        link = CanLink(interface, where, 500_000, options)
+        link.close()
+        engine = StubEngine()
+        with pytest.raises(ToolError, match="the CAN interface is lost") as error:
+            link.run(engine, lambda: engine.polls > 1)
+        assert error.value.status == NO_NODE
+        link.close()
+    finally:
+        uart.close()
+
+
+@pytest.mark.parametrize("gone", [can.CanOperationError("Network is down"), OSError(19, "gone")])
+def test_adapter_that_is_gone_can_be_closed(channel, monkeypatch, gone):
+    def shutdown():
+        raise gone
+
+    with CanLink("virtual", channel) as link:
+        close = link._bus.shutdown
+        monkeypatch.setattr(link._bus, "shutdown", shutdown)
+    close()
 
 
 @pytest.mark.requirement("P-66")

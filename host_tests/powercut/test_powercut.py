@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A small edition of `run.py`: fewer places, every scenario, every seeded bug."""
 
+import inspect
+import sys
+
 import pytest
 
 from powercut import bugs, cuts, run
@@ -25,11 +28,26 @@ def test_a_seeded_bug_is_found(bug):
     assert run.hunt(bug, 150, 500, SEED)
 
 
-def test_a_seeded_bug_is_taken_out_again():
-    for bug in bugs.NAMES:
-        with bugs.seeded(bug):
-            pass
-    cuts.Reference(SCENARIOS[0])
+def code_of_the_store():
+    """What the modules of the store, and their classes, are made of."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("hsx.store.")]
+    found = {module.__name__: dict(vars(module)) for module in modules}
+    for module in modules:
+        for name, part in vars(module).items():
+            if inspect.isclass(part):
+                found[f"{module.__name__}.{name}"] = dict(vars(part))
+    return found
+
+
+@pytest.mark.parametrize("bug", bugs.NAMES)
+def test_a_seeded_bug_is_taken_out_again_however_its_hunt_ends(bug):
+    before = code_of_the_store()
+    with bugs.seeded(bug):
+        assert code_of_the_store() != before
+    assert code_of_the_store() == before
+    with pytest.raises(cuts.Broken), bugs.seeded(bug):
+        raise cuts.Broken("found")
+    assert code_of_the_store() == before
 
 
 @pytest.mark.sharded

@@ -15,6 +15,7 @@ from hsx.link.can_master import CanMaster
 from hsx.link.can_node import CanNode
 from hsx.transport import can_machine, can_pyb
 from hsx.transport.can_slcan import SlcanRunner
+from hsxctl import clock
 from hsxctl.connect import can as connect
 from measure.can_fleet import HEADER, MemorySink
 
@@ -39,7 +40,7 @@ def test_stream_goes_over_slcan_into_a_node():
 
     def polls():
         while not over.wait(0.003):
-            runner.poll(connect.now())
+            runner.poll(clock.tick())
 
     thread = threading.Thread(target=polls)
     thread.start()
@@ -47,7 +48,7 @@ def test_stream_goes_over_slcan_into_a_node():
         stream = a_stream(20_000)
         options = {"sleep_after_open": 0}
         with connect.CanLink("slcan", uart.path, 500_000, options) as link:
-            master = a_master(stream, connect.now())
+            master = a_master(stream, clock.tick())
             link.run(master, lambda: master.over)
     finally:
         over.set()

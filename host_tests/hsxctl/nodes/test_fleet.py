@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import time
+from argparse import Namespace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from bench.apps import an_app as app_of
 from bench.images import SPIN
 from bench.images import an_image as image_of
 from bench.links import SIGNED, LinksBench, Terminal, wait_for
+from bench.service import NODE
 from hsxctl import image_set
 from hsxctl.fleet import record, work
 from hsxctl.fleet import rollout as r
+from hsxctl.reach import Reach
 from waiting import until
 
 FAULTS = 0xFF000000
@@ -100,6 +103,40 @@ def test_bad_update_stops_after_the_canaries_and_they_are_back(bus, hsxctl, what
     assert facts["verdict"] == "undone"
     page = Path("rollout.html").read_text()
     assert "Nodes that wait were not touched." in page and digest("pump.hxe") in page
+
+
+@pytest.fixture
+def tank(bench, output):
+    """Looks at a node whose level is 1 as a roll-out does that expects values in a range; gives
+    what is wrong with it."""
+    Path("tank.hxe").write_bytes(app_of(values=[a_value(LEVEL, name="level")]))
+    sent, node = image_set.bank([Path("tank.hxe")]), bench.nodes[0]
+    with bench.lock:
+        assert node.send(node.stage(sent), sent.data) == 0
+
+    with Reach(Namespace(uart=bench.uart[1]), output) as reach:
+
+        def look(*expect):
+            step = r.Step(r.WATCH, (NODE,))
+            _, seen = next(work.Work(reach, sent, list(expect)).do(step, r.Rollout("")))
+            assert seen.digest == sent.digest.hex() and not seen.is_fault
+            return seen.trouble
+
+        yield look
+
+
+def test_value_is_well_from_one_end_of_its_range_to_the_other(tank):
+    for low, high in ((1, 1), (1, 2), (0, 1), (0, 2), (-1e6, 1e6)):
+        assert tank(("level", low, high)) == "", (low, high)
+    assert tank(("level", 1.001, 2)) == "level is 1, not 1.001 to 2"
+    assert tank(("level", 0, 0.999)) == "level is 1, not 0 to 0.999"
+    assert tank(("level", 2, 3)) == "level is 1, not 2 to 3"
+
+
+def test_each_value_that_is_expected_has_to_be_there_and_in_its_range(tank):
+    well, ill = ("level", 0, 1), ("level", 2, 3)
+    assert tank(well, ("lever", 0, 1)) == "there is no value lever"
+    assert tank(well, ill) == tank(ill, well) == "level is 1, not 2 to 3"
 
 
 class _Tags(HTMLParser):
