@@ -4,9 +4,10 @@
 `durations.json` holds the seconds of every test: by name where they are LONG or more, as a sum for
 the others of a file. A run with `--record-durations` writes it anew.
 
-A test that is exhaustive and slow is marked `sharded`. Of its parameters a run takes those of one
-of SHARDS shards; the hash of the commit's tree chooses which, so that the same commit is always
-tested alike, and `--shard=K` or `--shard=all` chooses otherwise.
+A test that is exhaustive and slow is marked `sharded`. Of its cases a run takes those of one of
+SHARDS shards; the hash of the commit's tree chooses which, so that the same commit is always
+tested alike, and `--shard=K` or `--shard=all` chooses otherwise. A test marked `complete`, with the
+reason, is in no shard: `--shard=all` runs it, or its name on the command line.
 """
 
 import itertools
@@ -67,7 +68,8 @@ def left_out(items: list[pytest.Item], shard: str) -> list[pytest.Item]:
     """The tests that belong to other shards."""
     if shard == ALL:
         return []
-    out = []
+    named = len({item.nodeid.partition("::")[0] for item in items}) == 1
+    out = [item for item in items if item.get_closest_marker("complete") and not named]
     numbers: dict[str, Iterator[int]] = {}
     for item in items:
         if item.get_closest_marker("sharded"):

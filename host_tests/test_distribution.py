@@ -13,31 +13,39 @@ SHORT, LONG = 0.01, 20.0
 class Item:
     """A collected test."""
 
-    def __init__(self, nodeid, sharded=False):
+    def __init__(self, nodeid, marker=""):
         self.nodeid = nodeid
-        self._sharded = sharded
+        self._marker = marker
 
     def get_closest_marker(self, name):
-        return self._sharded
+        return name == self._marker
 
 
-def items(sharded, count=11):
-    return [Item(f"a.py::test[{number}]", sharded) for number in range(count)]
+def items(marker, count=11):
+    return [Item(f"a.py::test[{number}]", marker) for number in range(count)]
 
 
 def test_every_case_of_a_sharded_test_is_in_exactly_one_shard():
-    cases = items(sharded=True)
+    cases = items("sharded")
     run = [set(cases) - set(left_out(cases, str(shard))) for shard in range(SHARDS)]
     assert sum(map(len, run)) == len(cases) and set.union(*run) == set(cases)
     assert max(map(len, run)) - min(map(len, run)) <= 1
 
 
 def test_other_tests_are_in_every_shard():
-    assert not any(left_out(items(sharded=False), str(shard)) for shard in range(SHARDS))
+    assert not any(left_out(items(""), str(shard)) for shard in range(SHARDS))
 
 
 def test_all_shards_together_leave_nothing_out():
-    assert left_out(items(sharded=True), ALL) == []
+    assert left_out(items("sharded"), ALL) == []
+
+
+def test_what_only_a_whole_run_takes_is_in_no_shard_unless_its_file_is_named():
+    whole, other = Item("a.py::whole", "complete"), Item("b.py::other")
+    for shard in map(str, range(SHARDS)):
+        assert left_out([whole, other], shard) == [whole]
+        assert left_out([whole], shard) == []
+    assert left_out([whole, other], ALL) == []
 
 
 def test_commit_chooses_a_shard_and_a_person_another():

@@ -15,7 +15,8 @@ STEPS = 0x30000000
 FS_READ = 0x30000401
 FS_WRITE = 0x30000402
 BRK = 0x7F000000
-SPIN = 0x21000000  # JMP 0
+SPIN = 0x21000000  # JMP 0: takes all the time there is
+IDLE = (0x01000014, SLEEP, SPIN)  # sleeps 20 ms, again and again
 
 
 def ldi(reg: int, value: int) -> int:

@@ -178,7 +178,8 @@ class Terminal:
         """Until this is shown, or the process ends."""
         while text not in self.shown:
             has_ended = self.process.poll() is not None
-            if not self.look(0.05) and has_ended:
+            # A kernel thread hands on what was written, maybe after the process has ended.
+            if not self.look(0.5 if has_ended else 0.05) and has_ended:
                 break
         return text in self.shown
 

@@ -4,7 +4,7 @@ it."""
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bench.images import SPIN, an_image
+from bench.images import IDLE, an_image
 from bench.runtime import RuntimeBench
 from hsx.image.build import signed as signed_image
 from hsx.link import command as c
@@ -36,7 +36,7 @@ def vouched(image: bytes, key: Ed25519PrivateKey = admin) -> bytes:
 
 
 def an_app(name: str, version: int, **more) -> bytes:
-    return an_image(SPIN, name=name, rodata=b"version %d" % version, **more)
+    return an_image(*IDLE, name=name, rodata=b"version %d" % version, **more)
 
 
 def a_set(*images: bytes) -> BankImage:

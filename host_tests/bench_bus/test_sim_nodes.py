@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.images import SPIN, an_image
+from bench.images import IDLE, an_image
 from bench_bus.command import PROGRAM, SimCommand
 from hsxctl.cli import main
 from waiting import until
@@ -38,7 +38,7 @@ def await_end(pids):
 
 def test_nodes_have_numbers_names_and_a_store_that_outlives_them(tmp_path):
     image = tmp_path / "pump.hxe"
-    image.write_bytes(an_image(SPIN, name="pump"))
+    image.write_bytes(an_image(*IDLE, name="pump"))
     folder = tmp_path / "nodes"
     with SimCommand("--nodes", 3, "--folder", folder) as bus:
         shown = hsxctl("nodes", *bus.can)

@@ -239,7 +239,7 @@ def test_an_image_goes_into_the_vm_in_order():
     assert node.transfer.needs_order
     assert node.runs() == ["one"]
     assert node.node.ps()[0]["program"] == "UART:1"
-    assert node.node.ps()[0]["state"] == "ready"
+    assert node.node.ps()[0]["state"] == "sleeping"
 
 
 def test_an_image_that_is_not_the_signed_one_leaves_nothing():

@@ -127,13 +127,15 @@ def test_a_soft_reset_is_told_from_a_reset(port, connect):
     assert repl.run("import machine; print(machine.reset_cause() == machine.SOFT_RESET)") == "True"
 
 
-def test_a_thousand_interrupts_at_random_moments_leave_the_node_whole(port, connect):
-    moments = random.Random(1)
+@pytest.mark.sharded
+@pytest.mark.parametrize("seed", range(4))
+def test_a_thousand_interrupts_at_random_moments_leave_the_node_whole(seed, port, connect):
+    moments = random.Random(seed)
     repl = connect(port)
     repl.run(CHECK)
     pool = int(repl.run("print(board.POOL)"))
     free = repl.run("gc.collect(); print(tidy())")
-    for n in range(1000):
+    for n in range(250):
         code = moments.choice(BUSY)
         repl.begin(code)
         repl.wait(moments.random() * 0.02)

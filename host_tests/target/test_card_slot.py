@@ -5,14 +5,14 @@ import ast
 
 import pytest
 
-from bench.images import SPIN, an_image
+from bench.images import IDLE, SPIN, an_image
 from hsxctl import fat_image
 
 pytestmark = pytest.mark.target
 
 LONG = "Pump controller, 2nd edition " + "x" * 222 + ".hxe"  # 255 characters
-WORKER = an_image(SPIN, name="worker")
-BIG = an_image(*[SPIN] * 3000, name="big")
+WORKER = an_image(*IDLE, name="worker")
+BIG = an_image(*IDLE, *[SPIN] * 3000, name="big")
 
 
 @pytest.fixture

@@ -256,6 +256,7 @@ def heap(repl):
     return min(int(repl.run("heap()")) for _ in range(12))
 
 
+@pytest.mark.sharded
 def test_a_thousand_loads_with_all_that_can_go_wrong_leave_heap_and_arenas_as_they_were(started):
     repl = started("owner")
     repl.run(CYCLES)

@@ -10,7 +10,7 @@ from pathlib import Path
 import can
 import pytest
 
-from bench.images import RET, SPIN, ldi
+from bench.images import IDLE, RET, ldi
 from bench.images import an_image as image_of
 from hsxctl import image_set, settings
 from hsxctl.cli import main
@@ -64,8 +64,8 @@ def bus(power_up, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(settings, "FILES", ())
     monkeypatch.setattr(work, "_ROUND", 0.2)
-    Path("pump.hxe").write_bytes(image_of(SPIN, name="pump"))
-    Path("valve.hxe").write_bytes(image_of(SPIN, name="valve"))
+    Path("pump.hxe").write_bytes(image_of(*IDLE, name="pump"))
+    Path("valve.hxe").write_bytes(image_of(*IDLE, name="valve"))
     Path("bad.hxe").write_bytes(image_of(ldi(1, 1), FAULT, RET, name="bad"))
     machines = [power_up(fram=tmp_path / f"{n}.bin", uid=f"node{n}") for n in NUMBERS]
     for machine in machines:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.apps import an_app
-from bench.images import SPIN, an_image
+from bench.images import IDLE, SPIN, an_image
 from hsxctl import settings
 from hsxctl.cli import main
 from hsxctl.simulate.qemu import QemuNode
@@ -37,7 +37,7 @@ def machine(firmware, tmp_path_factory):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(settings, "FILES", ())
-    Path("large.hxe").write_bytes(an_image(*[SPIN] * 1500, name="large"))
+    Path("large.hxe").write_bytes(an_image(*IDLE, *[SPIN] * 1500, name="large"))
     Path("tank.hxe").write_bytes(an_app())
 
 

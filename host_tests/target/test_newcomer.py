@@ -16,6 +16,9 @@ from waiting import PATIENCE, Deadline
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+COMPLETE = pytest.mark.complete(
+    "a clone's first `make test` has just installed and built the same"
+)
 pytestmark = pytest.mark.target
 
 # What differs from run to run: times, ports, how much of a bar is drawn, how far the node was.
@@ -79,6 +82,7 @@ def run(newcomer, command, timeout=PATIENCE):
     )
 
 
+@COMPLETE
 @pytest.mark.timeout(3600)
 def test_the_first_command_installs_builds_and_shows_what_the_readme_shows(newcomer):
     (two,) = [block for block in blocks(README, "sh") if "make demo" in block]
@@ -95,6 +99,7 @@ def test_the_first_command_installs_builds_and_shows_what_the_readme_shows(newco
         assert f"  make {name} " in listed.stdout
 
 
+@COMPLETE
 def test_the_developers_commands_show_what_the_readme_shows(newcomer):
     (block,) = blocks(README)
     *steps, (sim, shown) = dialogue(block)

@@ -9,7 +9,7 @@ import sys
 import pytest
 from mpremote.transport import TransportExecError
 
-from bench.images import SPIN, an_image
+from bench.images import IDLE, an_image
 from hsx.image.build import value_section
 from hsx.image.metadata import Value
 from hsxctl import fat_image
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.target
 
 LEVEL = (value_section([Value(1, 1, 2, 0, 0x3C00, "level", "m", 0, 0, 0, 7, "tank")]),)
 IMAGES = {
-    "plain": an_image(SPIN, name="plain", multiple=False),
-    "level": an_image(SPIN, name="level", multiple=False, sections=LEVEL),
+    "plain": an_image(*IDLE, name="plain", multiple=False),
+    "level": an_image(*IDLE, name="level", multiple=False, sections=LEVEL),
 }
 MANIFEST = b"schema = 1\n" + b"".join(
     b'[[image]]\nfile = "%s.hxe"\n' % name.encode() for name in IMAGES

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from bench.images import SPIN, an_image
+from bench.images import IDLE, an_image
 from bench.links import Terminal
 from bench_bus.command import PROGRAM, SimCommand
 from screen import frames, plain, record, recorded
@@ -60,7 +60,7 @@ def sent_by_master(bus):
 def test_ten_nodes_take_a_set_and_the_one_that_lost_its_power_goes_on(bus, tmp_path):
     assert [node["kind"] for node in bus.hello["nodes"]] == ["unix"] * 9 + ["m4"]
     image = tmp_path / "pump.hxe"
-    image.write_bytes(an_image(SPIN, rodata=random.Random(1).randbytes(16000), name="pump"))
+    image.write_bytes(an_image(*IDLE, rodata=random.Random(1).randbytes(16000), name="pump"))
     terminal = Terminal("push", image, *bus.can, "--node", "all")
     while sent_by_master(bus) < HALF:
         terminal.look(0.05)

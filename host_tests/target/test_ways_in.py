@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from bench.images import SPIN, an_image
+from bench.images import IDLE, SPIN, an_image
 from hsx.image.build import value_section
 from hsx.image.metadata import Value
 from hsx.link import command as c
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.target
 
 VALUES = (value_section([Value(1, 1, 0, 0, 0x3C00, "level", "m", 0, 0, 0, 0, "tank")]),)
 APPS = {
-    "pump": an_image(*[SPIN] * 900, name="pump", multiple=False),
-    "tank": an_image(*[SPIN] * 300, name="tank", multiple=False, sections=VALUES),
+    "pump": an_image(*IDLE, *[SPIN] * 900, name="pump", multiple=False),
+    "tank": an_image(*IDLE, *[SPIN] * 300, name="tank", multiple=False, sections=VALUES),
 }
 UID = "node1"
 NODE = 9

@@ -22,6 +22,8 @@ _REQUEST = 0x600 + _NODE
 _ANSWER = 0x580 + _NODE
 _SEGMENTS = 127
 _QUIET = 10_000_000  # bits without an answer: the peer is stuck
+# can-isotp looks at the host's clock, ms, and the time here is the bus's.
+_NO_TIMEOUTS = {"rx_flowcontrol_timeout": 1 << 30, "rx_consecutive_frame_timeout": 1 << 30}
 
 
 class _SdoServer(Station):
@@ -108,7 +110,7 @@ class _IsoTp(Station):
             rxfn=lambda timeout: self._heard.pop(0) if self._heard else None,
             txfn=lambda message: self.send((message.arbitration_id, bytes(message.data))),
             address=isotp.Address(isotp.AddressingMode.Normal_11bits, txid=sends, rxid=hears),
-            params={"stmin": 0, "blocksize": 0, "max_frame_size": 1 << 20},
+            params={"stmin": 0, "blocksize": 0, "max_frame_size": 1 << 20, **_NO_TIMEOUTS},
         )
         bus.listeners.append(self._hear)
 
