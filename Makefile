@@ -3,8 +3,7 @@
 
 # Downloads live in CACHE, so that `build/` can be removed without the network. A MicroPython
 # checkout of your own: MICROPYTHON_DIR=/path/to/micropython.
-CACHE ?= $(CURDIR)/.cache
-MICROPYTHON_DIR ?= $(CACHE)/micropython-1.25.0
+include tools/setup/place.mk
 export CACHE MICROPYTHON_DIR
 # The source in CACHE is no git checkout: its version must not come from this project's commits.
 export GIT_CEILING_DIRECTORIES = $(CACHE)
@@ -34,13 +33,13 @@ setup:  ## what a fresh Debian 12 lacks: packages, .venv with hsxctl, the MicroP
 
 firmware: setup  ## the Cortex-M4 firmware, build/qemu_m4/firmware.elf; or BOARD=PYBV11
 ifeq ($(BOARD),)
-	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4
+	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(PROJECT)/build/qemu_m4
 else
 	@$(MAKE) --no-print-directory -C boards/stm32 BOARD=$(BOARD)
 endif
 
 firmware-flat: setup  ## the same with a 256 KiB heap, for programs that need the flat memory map
-	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4-flat HEAP=262144
+	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(PROJECT)/build/qemu_m4-flat HEAP=262144
 
 flash:  ## writes build/BOARD by DFU, ST-Link or OpenOCD; VIA=dfu, stlink or openocd: only so
 	@sh tools/flash/flash.sh boards/$(or $(BOARD),NONE) build/$(BOARD) $(VIA)
@@ -49,16 +48,16 @@ check-board: setup  ## a folder of boards/ without hardware: pins, configuration
 	@PYTHONPATH=tools $(BIN)/python -m boardcheck boards/$(or $(BOARD),NONE)
 
 sim: setup  ## the node in MicroPython's unix port, build/sim/micropython
-	@$(MAKE) --no-print-directory -C boards/sim BUILD=$(CURDIR)/build/sim
+	@$(MAKE) --no-print-directory -C boards/sim BUILD=$(PROJECT)/build/sim
 
 natmod: setup  ## packages for stock MicroPython, to install with mip: build/natmod/ARCH
 	@for arch in $(NATMOD_ARCHS); do for module in hsxvm hsxed25519; do \
 	    $(MAKE) --no-print-directory -C firmware/native/bindings/natmod ARCH=$$arch MOD=$$module \
-	        OUT=$(CURDIR)/build/natmod/$$arch || exit 1; done; done
+	        OUT=$(PROJECT)/build/natmod/$$arch || exit 1; done; done
 	@PYTHONPATH=tools $(BIN)/python -m release.packages build/natmod
 
 stock: natmod  ## MicroPython without HSX, to try these packages on: build/stock
-	@$(MAKE) --no-print-directory -C boards/stock BUILD=$(CURDIR)/build/stock
+	@$(MAKE) --no-print-directory -C boards/stock BUILD=$(PROJECT)/build/stock
 
 # STM32 firmware is in a release that is made with a full checkout.
 release: firmware natmod  ## wheel, firmware, packages and a manifest of hashes: build/release
@@ -82,7 +81,7 @@ size-diff: firmware natmod  ## the same, as a change against the run before
 	@PYTHONPATH=tools $(BIN)/python -m measure.size --diff
 
 memory: firmware  ## where the memory of a node with four apps goes: build/memory.json
-	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(CURDIR)/build/qemu_m4-bare \
+	@$(MAKE) --no-print-directory -C boards/qemu_m4 BUILD=$(PROJECT)/build/qemu_m4-bare \
 	    FROZEN_MANIFEST=bare/manifest.py
 	@PYTHONPATH=tools $(BIN)/python -m measure.memory
 
@@ -130,4 +129,4 @@ lint: setup  ## format, style, types, and whether MicroPython's compiler takes t
 	$(BIN)/mypy --config-file firmware/mypy.ini
 	$(BIN)/mypy --config-file boards/mypy.ini
 	$(BIN)/mypy
-	@sh tools/setup/mpy_cross.sh $(MPY_CROSS) build/mpy
+	@sh tools/setup/mpy_cross.sh "$(MPY_CROSS)" build/mpy

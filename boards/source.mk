@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-# The MicroPython source that a board's Makefile builds: include it behind PROJECT and BUILD.
+# The MicroPython source that a board's Makefile builds: include it behind place.mk and BUILD.
 
-CACHE ?= $(PROJECT)/.cache
-MICROPYTHON_DIR ?= $(CACHE)/micropython-1.25.0
 TOP := $(abspath $(MICROPYTHON_DIR))
 MPY_CROSS := $(TOP)/mpy-cross/build/mpy-cross
 
+ifneq ($(word 2,$(BUILD)),)
+$(error BUILD=$(BUILD): make takes no blank in it)
+endif
 ifeq ($(wildcard $(TOP)/py/mkenv.mk),)
 $(error MICROPYTHON_DIR=$(MICROPYTHON_DIR) holds no MicroPython source: run 'make setup', or name one)
 endif

@@ -59,7 +59,7 @@ def hsxctl(command: str) -> str:
 def tool(command: str, folder: Path) -> str:
     """What a terminal shows of a program of this environment, which has to end well."""
     done = subprocess.run(
-        f"{sys.executable} -m {command}",
+        f"{shlex.quote(sys.executable)} -m {command}",
         shell=True,
         cwd=folder,
         stdout=subprocess.PIPE,

@@ -50,6 +50,11 @@ def run(*command: "str | Path", **options: Any) -> str:
     return done.stdout
 
 
+def place(folder: Path) -> str:
+    """A path of it that make takes."""
+    return run("sh", ROOT / "tools/setup/place.sh", folder).rstrip("\n")
+
+
 class Board:
     """`folder`: BOARD_DIR; `micropython`: a source of 1.25 or newer; `work`: where output goes."""
 
@@ -66,7 +71,7 @@ class Board:
     def make(self) -> "dict[str, str]":
         """Variables of mpconfigboard.mk."""
         script = (
-            f"BOARD_DIR={self.folder}\nBOARD={self.name}\nBUILD={self.work}\n"
+            f"BOARD_DIR={place(self.folder)}\nBOARD={self.name}\nBUILD={place(self.work)}\n"
             "include $(BOARD_DIR)/mpconfigboard.mk\n"
             "show: ; @$(foreach v,$(.VARIABLES),$(if $(filter file,$(origin $(v))),"
             "$(info $(v)=$($(v)))))\n.DEFAULT_GOAL := show\n"
@@ -232,7 +237,8 @@ def frozen(board: Board) -> "list[tuple[Path, str]]":
     tools = board.micropython / "tools"
     paths = (tools, board.micropython, board.folder, board.port, board.folder / "manifest.py")
     lines = run(sys.executable, "-c", code, *paths).splitlines()
-    return [(Path(source), target) for source, target in map(str.split, lines)]
+    pairs = (line.rsplit(maxsplit=1) for line in lines)
+    return [(Path(source), target) for source, target in pairs]
 
 
 @cache
