@@ -371,7 +371,8 @@ def test_a_replacement_that_does_not_start_leaves_the_old_app(card, tmp_path, fl
     with pytest.raises(HsxError):
         bench.runtime.load(str(newer), replace=True)
     row = bench.node.ps()[0]
-    assert (row["app_name"], row["pid"], row["state"]) == ("one", 4, "ready")
+    assert (row["app_name"], row["pid"]) == ("one", 4)
+    assert row["state"] in ("ready", "sleeping")
     assert row["program"].endswith("one.hxe")
 
 
@@ -382,7 +383,7 @@ def test_an_app_under_debug_is_not_replaced(card, tmp_path):
     bench.node.lock(1)
     with pytest.raises(HsxError, match="pid_locked:1"):
         bench.runtime.load(str(tmp_path / "one.hxe"), replace=True)
-    assert bench.node.ps()[0]["state"] == "ready"
+    assert bench.node.ps()[0]["state"] == "sleeping"
 
 
 def test_a_missing_file_that_an_app_asks_for_is_told(card, tmp_path):

@@ -378,7 +378,7 @@ class Bench:
     def _wait(self, timeout: float) -> float:
         if self.bus.senders:
             if self._is_held:
-                return _HELD
+                return min(timeout, _HELD)
             return 0.0 if self._fast else max(0.0, min(timeout, -self._budget / self._bitrate))
         if self._late:
             timeout = min(timeout, (self._late[0][0] - self.bus.now) / self._bitrate)
