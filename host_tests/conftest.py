@@ -5,8 +5,12 @@ Profiles: `ci` is what `make test` runs, the same examples each time; `fuzz` sea
 random, HSX_FUZZ_EXAMPLES of each property. HYPOTHESIS_PROFILE chooses.
 """
 
+import gc
+import itertools
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -61,3 +65,30 @@ def pytest_configure(config: pytest.Config) -> None:
         register(requirements.Recorder(config.option.outcomes))
     if config.option.record_durations and not is_worker:
         register(distribution.Stopwatch())
+
+
+@pytest.fixture(autouse=True)
+def board_without_power() -> Iterator[None]:
+    """The simulated board of a test, with its watchdog, does not outlive the test."""
+    yield
+    if "fakes.machine" in sys.modules:
+        sys.modules["fakes.machine"].sim_power_on()
+
+
+def pytest_collection_finish() -> None:
+    _forget()
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    if next(_TESTS) % 100 == 99:
+        _forget()
+
+
+_TESTS = itertools.count()
+
+
+def _forget() -> None:
+    """The package collects garbage at each load. With all the objects that pytest keeps, that took
+    most of the time of many tests: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
