@@ -6,6 +6,7 @@ in for it, which holds the golden images from the start and takes what mpremote 
 no clock and no timer either. The unix build's REPL has no raw mode, so there the files are copied.
 """
 
+import json
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -31,6 +32,7 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build"
 GUIDE = ROOT / "docs/stock_firmware.md"
 ARCHITECTURES = {"unix": "x64", "MPS2_AN385": "armv7m", "MPS2_AN386": "armv7emsp"}
+_SMALLEST, _LARGER = "MPS2_AN385", "MPS2_AN386"  # core of the machines
 _RAM = 0x21000000  # the machines' PSRAM, which MicroPython does not use
 _PARTITION = (_RAM + 0x400000, 0x80000)  # stands in for one of ROMFS
 _FLAT_POOL = _RAM + 0x800000
@@ -41,6 +43,12 @@ _JUDGE = "judge.mpy"
 def package(build: str) -> Path:
     """The folder of the package for a build."""
     return BUILD / "natmod" / ARCHITECTURES[build]
+
+
+def package_files(build: str) -> dict[str, bytes]:
+    """What an installation puts into /lib."""
+    listed = json.loads((package(build) / "package.json").read_text())["urls"]
+    return {name: (package(build) / source).read_bytes() for name, source in listed}
 
 
 def of_guide(words: str) -> list[str]:
@@ -107,8 +115,14 @@ class Machine:
     images = "/sd"
 
     def __init__(self, build: str, folder: Path) -> None:
+        # mpremote puts the package on the larger machine; the smaller one has it from the start.
+        self._installs = build != _SMALLEST
+        images = golden_files(folder)
+        files = {name if name == _JUDGE else f"sd/{name}": images[name] for name in images}
+        if not self._installs:
+            files |= {f"lib/{name}": data for name, data in package_files(build).items()}
         disk = folder / "ram_disk.img"
-        disk.write_bytes(_disk(golden_files(folder)))
+        disk.write_bytes(_disk(files))
         self.rom = _PARTITION
         firmware = BUILD / "stock" / build / "firmware.elf"
         machine = build.lower().replace("_", "-")
@@ -128,9 +142,10 @@ class Machine:
         self.package_json = package(build) / "package.json"
 
     def prepare(self) -> None:
-        """Installs the package."""
+        """Installs the package, where it is not there."""
         self._mount()
-        self.said = self.follow("mip install")
+        if self._installs:
+            self.said = self.follow("mip install")
 
     def begin(self, start: bool = True) -> None:
         """A new life of Python, with a node unless told otherwise: the heap has no room for all
@@ -187,21 +202,34 @@ class Machine:
 
 
 def _disk(files: dict[str, bytes]) -> bytes:
-    """A RAM disk (ram_disk.py) with these files in /sd, the judge in /."""
-    folder = b"sd"
-    found = struct.pack("<HI", len(folder), _FOLDER) + folder
+    """A RAM disk (ram_disk.py) with these files and their folders."""
+    folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
+    found = b""
+    for folder in sorted(folders - {"."}):
+        found += struct.pack("<HI", len(folder), _FOLDER) + folder.encode()
     for name, data in files.items():
-        path = (name if name == _JUDGE else f"sd/{name}").encode()
-        found += struct.pack("<HI", len(path), len(data)) + path + data
+        found += struct.pack("<HI", len(name), len(data)) + name.encode() + data
     return found + struct.pack("<HI", 0, 0)
 
 
+def _wanted(request) -> list[str]:
+    """The builds that the tests of this run ask for."""
+    asked = {
+        item.callspec.params.get("build") if hasattr(item, "callspec") else _SMALLEST
+        for item in request.session.items
+        if item.path == request.path
+    }
+    asked |= {_LARGER for item in request.session.items if "installed" in item.fixturenames}
+    return [build for build in ARCHITECTURES if build in asked]
+
+
 @pytest.fixture(scope="module")
-def _nodes(tmp_path_factory):
-    """All of them, made at once: an installation waits most of its time for answers."""
+def _nodes(request, tmp_path_factory):
+    """The nodes that are asked for, made at once: an installation waits for answers."""
+    wanted = _wanted(request)
     missing = [
         str(path)
-        for build in ARCHITECTURES
+        for build in wanted
         for path in (package(build) / "package.json", BUILD / "stock" / build)
         if not path.exists()
     ]
@@ -211,7 +239,7 @@ def _nodes(tmp_path_factory):
     nodes = {}
     try:
         # Here, not in the threads: a machine ends with the thread that started it.
-        for build in ARCHITECTURES:
+        for build in wanted:
             folder = tmp_path_factory.mktemp(build)
             nodes[build] = Unix(folder) if build == "unix" else Machine(build, folder)
         with ThreadPoolExecutor() as pool:
@@ -222,7 +250,15 @@ def _nodes(tmp_path_factory):
             node.close()
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+# The two machines differ in their core; a run tries the larger one only with one of the shards.
+_BUILDS = [
+    "unix",
+    _SMALLEST,
+    pytest.param(_LARGER, marks=pytest.mark.sharded(_LARGER)),
+]
+
+
+@pytest.fixture(scope="module", params=_BUILDS)
 def build(request):
     """The name of a build."""
     return request.param
@@ -245,8 +281,14 @@ def node(stock):
 @pytest.fixture
 def machine(_nodes):
     """The node on the machine with the smallest core, just started."""
-    _nodes["MPS2_AN385"].begin()
-    return _nodes["MPS2_AN385"]
+    _nodes[_SMALLEST].begin()
+    return _nodes[_SMALLEST]
+
+
+@pytest.fixture
+def installed(_nodes):
+    """The node on the machine whose package mpremote has installed: `said` is what it said."""
+    return _nodes[_LARGER]
 
 
 @pytest.fixture(scope="module")
