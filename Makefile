@@ -13,8 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 CORES = $(shell nproc)
-# Tests wait for emulators and links for half of their time: several share a core.
-JOBS ?= $(shell expr 3 "*" $(CORES))
+# Many tests wait for emulators and links: two share a core.
+JOBS ?= $(shell expr 2 "*" $(CORES))
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 STM32_BOARDS := $(if $(wildcard $(MICROPYTHON_DIR)/lib/stm32lib/CMSIS),$(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.mk)))))
@@ -93,7 +93,7 @@ collected: setup
 	@$(BIN)/python -m pytest --collect-only -q >build/setup/collected.log || \
 	    { cat build/setup/collected.log; exit 1; }
 
-test: setup  ## lint, then every test of every tier: build/requirements.json; SHARD=0..3 or all
+test: setup  ## lint, then every test of every tier: build/requirements.json; SHARD=0..7 or all
 	@$(MAKE) --no-print-directory -j$(CORES) --output-sync=target tested
 	@rm -rf build/requirements build/requirements.json build/refusals.json build/coverage build/coverage.json
 	$(PYTEST) --covered --outcomes=build/requirements/tests.json $(SHARD:%=--shard=%) \

@@ -6,13 +6,16 @@ the others of a file. A run with `--record-durations` writes it anew.
 
 A test that is exhaustive and slow is marked `sharded`. Of its cases a run takes those of one of
 SHARDS shards; the hash of the commit's tree chooses which, so that the same commit is always
-tested alike, and `--shard=K` or `--shard=all` chooses otherwise. A test marked `complete`, with the
+tested alike, and `--shard=K` or `--shard=all` chooses otherwise. Tests with an argument in their
+marker are in one shard if it is the same. A test marked `complete`, with a
 reason, is in no shard: `--shard=all` runs it, or its name on the command line.
 """
 
+import functools
 import itertools
 import json
 import math
+import os
 import subprocess
 import zlib
 from collections import defaultdict
@@ -25,13 +28,12 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parents[1]
 DURATIONS = ROOT / "host_tests/durations.json"
 
-SHARDS = 4
+SHARDS = 8
 ALL = "all"
 LONG = 0.1  # seconds
 _UNIT = 8.0  # seconds: a file that takes longer is shared by several processes
+EMULATED = ("host_tests/target/", "host_tests/stock/", "host_tests/hsxctl/test_demo.py")
 _OTHERS = ""  # the key under which a file's short tests are summed
-# The tests of these places share what takes long to make, so one process runs all of a file.
-WHOLE = ("host_tests/stock/", "host_tests/native/", "host_tests/hsxctl/test_demo.py")
 
 Durations = dict[str, dict[str, float]]  # file -> test name, or _OTHERS -> seconds
 
@@ -72,21 +74,31 @@ def left_out(items: list[pytest.Item], shard: str) -> list[pytest.Item]:
     out = [item for item in items if item.get_closest_marker("complete") and not named]
     numbers: dict[str, Iterator[int]] = {}
     for item in items:
-        if item.get_closest_marker("sharded"):
+        marker = item.get_closest_marker("sharded")
+        if marker and marker.args:
+            number = zlib.crc32(marker.args[0].encode())
+        elif marker:
             test = item.nodeid.partition("[")[0]
             # Each test begins elsewhere, so that shards are of one length.
             first = zlib.crc32(test.encode())
             number = next(numbers.setdefault(test, itertools.count(first)))
-            if number % SHARDS != int(shard):
-                out.append(item)
+        if marker and number % SHARDS != int(shard):
+            out.append(item)
     return out
+
+
+@functools.cache
+def _shares(file: str) -> bool:
+    """Whether the tests of a file share something that is made once for all of them."""
+    places = [ROOT / file, (ROOT / file).with_name("conftest.py")]
+    return any('scope="module"' in path.read_text() for path in places if path.exists())
 
 
 def unit(nodeid: str, known: Durations) -> str:
     """What one process runs together with this test: its file, or of a long file it alone."""
     file, _, name = nodeid.partition("::")
     tests = known.get(file, {})
-    alone = name in tests and sum(tests.values()) > _UNIT and not file.startswith(WHOLE)
+    alone = name in tests and sum(tests.values()) > _UNIT and not _shares(file)
     return nodeid if alone else file
 
 
@@ -115,15 +127,33 @@ def within(items: list[pytest.Item], seconds: float, known: Durations) -> list[p
     return out
 
 
+def _is_emulated(name: str, tests: dict[str, bool]) -> bool:
+    """Whether a unit has an emulator's tests that are not done yet."""
+    return name.startswith(EMULATED) and not all(tests.values())
+
+
 class LongestFirst(LoadScopeScheduling):
-    """Gives the processes units in the order in which the tests are collected."""
+    """Gives the processes units in the order in which the tests are collected. No more units with
+    emulators run at once than there are cores: an emulator works even while it waits."""
 
     def __init__(self, config: pytest.Config, log: object) -> None:
         super().__init__(config, log)
         self._known = durations()
+        self._cores = len(os.sched_getaffinity(0))
 
     def _split_scope(self, nodeid: str) -> str:
         return unit(nodeid, self._known)
+
+    def _assign_work_unit(self, node: object) -> None:
+        busy = [work for other, work in self.assigned_work.items() if other is not node]
+        emulating = sum(any(_is_emulated(name, tests) for name, tests in w.items()) for w in busy)
+        if emulating >= self._cores:
+            # The first unit without an emulator comes to the front, if there is one.
+            for name in self.workqueue:
+                if not name.startswith(EMULATED):
+                    self.workqueue.move_to_end(name, last=False)
+                    break
+        super()._assign_work_unit(node)
 
 
 class Distribution:
@@ -163,8 +193,10 @@ class Stopwatch:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._seconds[report.nodeid] += report.duration
 
-    def pytest_sessionfinish(self) -> None:
-        # Files that this run left out keep what was known of them.
-        found = durations() | packed(self._seconds)
-        there = {file: tests for file, tests in found.items() if (ROOT / file).exists()}
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        # What this run left out keeps what was known of it.
+        new, known = packed(self._seconds), durations()
+        if session.config.option.shard != ALL:
+            new = {file: known.get(file, {}) | tests for file, tests in new.items()}
+        there = {file: t for file, t in (known | new).items() if (ROOT / file).exists()}
         DURATIONS.write_text(json.dumps(there, indent=0, ensure_ascii=False) + "\n")

@@ -13,15 +13,15 @@ SHORT, LONG = 0.01, 20.0
 class Item:
     """A collected test."""
 
-    def __init__(self, nodeid, marker=""):
+    def __init__(self, nodeid, marker="", *args):
         self.nodeid = nodeid
-        self._marker = marker
+        self._marker = pytest.Mark(marker, args, {}, _ispytest=True) if marker else None
 
     def get_closest_marker(self, name):
-        return name == self._marker
+        return self._marker if self._marker and self._marker.name == name else None
 
 
-def items(marker, count=11):
+def items(marker, count=19):
     return [Item(f"a.py::test[{number}]", marker) for number in range(count)]
 
 
@@ -30,6 +30,12 @@ def test_every_case_of_a_sharded_test_is_in_exactly_one_shard():
     run = [set(cases) - set(left_out(cases, str(shard))) for shard in range(SHARDS)]
     assert sum(map(len, run)) == len(cases) and set.union(*run) == set(cases)
     assert max(map(len, run)) - min(map(len, run)) <= 1
+
+
+def test_tests_of_one_group_are_in_one_shard():
+    group = [Item(f"{file}.py::test", "sharded", "one") for file in "abcdef"]
+    run = [len(group) - len(left_out(group, str(shard))) for shard in range(SHARDS)]
+    assert sorted(run) == [0] * (SHARDS - 1) + [len(group)]
 
 
 def test_other_tests_are_in_every_shard():
@@ -51,7 +57,7 @@ def test_what_only_a_whole_run_takes_is_in_no_shard_unless_its_file_is_named():
 def test_commit_chooses_a_shard_and_a_person_another():
     assert distribution.chosen_shard("") in map(str, range(SHARDS))
     assert distribution.chosen_shard("3") == "3"
-    for wrong in ("4", "-1", "some"):
+    for wrong in (str(SHARDS), "-1", "some"):
         with pytest.raises(pytest.UsageError):
             distribution.chosen_shard(wrong)
 
@@ -69,7 +75,7 @@ def test_long_test_of_a_long_file_is_given_to_a_process_alone():
 
 
 def test_file_whose_tests_share_what_they_made_is_kept_together():
-    name = distribution.WHOLE[0] + "test_x.py"
+    name = "host_tests/stock/test_stock.py"
     assert unit(f"{name}::long", packed({f"{name}::long": LONG})) == name
 
 

@@ -70,6 +70,7 @@ def test_all_pairs_of_special_values(op):
     assert not differing(op, [(a, b) for a in SPECIAL for b in SPECIAL])
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize("op", [FADD, FSUB, FMUL, FDIV])
 @pytest.mark.parametrize("other", [0x0001, 0x3C00, 0x3555, 0x8400, 0x7BFF])
 def test_every_value_with_a_fixed_other_one(op, other):

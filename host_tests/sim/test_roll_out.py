@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.images import RET, SPIN, ldi
+from bench.images import IDLE, RET, ldi
 from bench.images import an_image as image_of
 from hsxctl import image_set, settings
 from hsxctl.cli import main
@@ -62,7 +62,7 @@ def digest(file):
 def test_bad_update_stops_after_the_canaries_which_are_back(bus, capsys):
     link, type_in = bus
     for name in ("pump", "valve"):
-        Path(f"{name}.hxe").write_bytes(image_of(SPIN, name=name))
+        Path(f"{name}.hxe").write_bytes(image_of(*IDLE, name=name))
     Path("bad.hxe").write_bytes(image_of(ldi(1, 1), FAULT, RET, name="bad"))
     quick = ["--canaries", "2", "--healthy", "0.5", "--confirm", "--json"]
     assert main(["push", "pump.hxe", *link, *quick]) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.images import IDLE, an_image
+from bench.images import SPIN, an_image
 from bench_bus.command import PROGRAM
 from docs.console import blocks, compare, dialogue, put, tool
 from waiting import PATIENCE
@@ -52,7 +52,7 @@ def plain(text: str) -> str:
 def test_guide_does_what_it_shows(firmware, tmp_path):
     if not PROGRAM.is_file():
         pytest.skip(f"no {PROGRAM}: run 'make sim'")
-    (tmp_path / "pump.hxe").write_bytes(an_image(*IDLE, name="pump"))
+    (tmp_path / "pump.hxe").write_bytes(an_image(SPIN, name="pump"))
     ((start, _),), ((push, _),) = map(dialogue, blocks(GUIDE))
     (program,) = blocks(GUIDE, "python")
     bus = Bus(start)

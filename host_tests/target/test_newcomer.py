@@ -16,9 +16,7 @@ from waiting import PATIENCE, Deadline
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-COMPLETE = pytest.mark.complete(
-    "a clone's first `make test` has just installed and built the same"
-)
+COMPLETE = pytest.mark.complete("in a fresh clone `make test` itself has just done the same")
 pytestmark = pytest.mark.target
 
 # What differs from run to run: times, ports, how much of a bar is drawn, how far the node was.

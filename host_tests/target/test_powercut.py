@@ -18,6 +18,7 @@ def bench(firmware):
 
 
 @pytest.mark.requirement("P-50", "P-100")
+@pytest.mark.sharded
 @pytest.mark.parametrize("step", target.TARGETS, ids=lambda step: step.name)
 def test_moments_of_each_kind_in_a_step_keep_the_invariant(bench, step):
     for kind in [kind for kind in target.KINDS if step in target.steps(kind)]:
@@ -26,6 +27,7 @@ def test_moments_of_each_kind_in_a_step_keep_the_invariant(bench, step):
             bench.run_case(case)
 
 
+@pytest.mark.sharded
 @pytest.mark.parametrize("step", ["value_save", "revert_by_attempts"])
 def test_the_same_count_leaves_the_same_bytes(bench, step):
     ticks = bench.measured(step).ticks
