@@ -93,7 +93,7 @@ def main() -> int:
     of = does.add_parser("tests-of", help="print the test files of these files")
     of.add_argument("files", nargs="+", type=Path)
     run = does.add_parser("check", help="run the tests of what differs from the last commit")
-    run.add_argument("--jobs", default="6", help="processes of pytest")
+    run.add_argument("--jobs", default="4", help="processes of pytest")
     asked = parser.parse_args()
     if asked.does == "check":
         return check(asked.jobs)
