@@ -14,8 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 CORES = $(shell nproc)
 # Many tests wait for emulators and links: two share a core.
-JOBS ?= $(shell expr 2 "*" $(CORES))
-PYTEST = $(BIN)/python -m pytest -n $(JOBS)
+PROCESSES ?= $(shell expr 2 "*" $(CORES))
+PYTEST = $(BIN)/python -m pytest -n $(PROCESSES)
 NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 STM32_BOARDS := $(if $(wildcard $(MICROPYTHON_DIR)/lib/stm32lib/CMSIS),$(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.mk)))))
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
@@ -106,7 +106,7 @@ test-all:  ## the same with every case of the exhaustive tests, less than an hou
 	@$(MAKE) --no-print-directory test SHARD=all
 
 check: lint  ## lint, and the quick tests of what differs from the last commit: a minute
-	@PYTHONPATH=host_tests $(BIN)/python -m changed check --jobs $(JOBS)
+	@PYTHONPATH=host_tests $(BIN)/python -m changed check --jobs $(PROCESSES)
 
 tests-of: setup  ## the test files that run F=firmware/hsx/store/bank.py
 	@PYTHONPATH=host_tests $(BIN)/python -m changed tests-of $(F)
