@@ -123,6 +123,11 @@ class LinksBench:
             node.runtime.links.runners[1].close()
             board.uart.close()
 
+    def told(self, kind: str, node: int = 0) -> list[dict]:
+        """The events of this kind of one of the nodes."""
+        with self.lock:
+            return self.nodes[node].told(kind)
+
     def sleep(self, seconds: float) -> None:
         """Until so much of the clock has passed."""
         end = self.now + seconds

@@ -369,7 +369,7 @@ class Setting:
         read = serial.Serial.read
 
         def pulled(port, size=1):
-            if self.node.told("provisioning.started"):
+            if self.bench.told("provisioning.started"):
                 raise serial.SerialException("device disconnected")
             return read(port, size)
 
@@ -377,7 +377,7 @@ class Setting:
 
     def interrupted(self):
         def interrupt(port, size=1):
-            if self.node.told("provisioning.started") and not struck:
+            if self.bench.told("provisioning.started") and not struck:
                 struck.append(True)
                 raise KeyboardInterrupt
             return read(port, size)

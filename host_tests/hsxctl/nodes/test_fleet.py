@@ -57,7 +57,7 @@ def told(said):
 
 
 def sets_sent(bench):
-    return [len(node.told("provisioning.persisted")) for node in bench.nodes]
+    return [len(bench.told("provisioning.persisted", n)) for n in range(len(bench.nodes))]
 
 
 @pytest.mark.requirement("P-D3")
@@ -260,7 +260,7 @@ def test_ctrl_c_leaves_terminal_and_node_clean_and_a_file_that_goes_on(bench, hs
     terminal = Terminal(*words, "--healthy", "600" if moment == "watch" else "0")
     node = bench.nodes[0]
     begun = "provisioning.persisted" if moment == "watch" else "provisioning.started"
-    until(lambda: node.told(begun), 0.002)
+    until(lambda: bench.told(begun), 0.002)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert b"'hsxctl fleet resume rollout.json' goes on" in terminal.shown

@@ -116,7 +116,7 @@ def test_transfer_by_one_link_is_ended_over_another(bench, hsxctl, monkeypatch):
     monkeypatch.setattr(serial.Serial, "write", slowly)
 
     def aborts():
-        until(lambda: bench.nodes[0].told("provisioning.started"))
+        until(lambda: bench.told("provisioning.started"))
         counter = str(int(time.time()) + 5000)
         results.append(main(["abort", *link_of(bench, "can"), *SIGNED, "--counter", counter]))
 
@@ -127,7 +127,7 @@ def test_transfer_by_one_link_is_ended_over_another(bench, hsxctl, monkeypatch):
     assert results == [0]
     assert said.status == 1
     assert "push: EBUSY at write: no transfer is on its way. It has ended, or somebody" in said.err
-    assert bench.nodes[0].told("provisioning.aborted")
+    assert bench.told("provisioning.aborted")
     assert bench.nodes[0].service.transfer is None
 
 

@@ -238,7 +238,7 @@ def test_cable_that_is_pulled_is_exit_code_3_and_the_next_push_goes_on(bench, hs
     read = serial.Serial.read
 
     def pulled(port, size=1):
-        if bench.nodes[0].told("provisioning.started"):
+        if bench.told("provisioning.started"):
             raise serial.SerialException("device disconnected")
         return read(port, size)
 
@@ -339,12 +339,12 @@ def test_terminal_shows_a_bar_and_what_has_become_of_the_node(bench):
 
 def test_ctrl_c_ends_the_session_on_the_node_and_gives_the_terminal_back(bench, hsxctl):
     terminal = Terminal("push", "large.hxe", *bench.uart, *SIGNED, "--baud", "2400")
-    until(lambda: bench.nodes[0].told("provisioning.started"))
+    until(lambda: bench.told("provisioning.started"))
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert b"the node runs what it ran, what has arrived stays" in terminal.shown
     assert terminal.shown.rindex(b"\x1b[?25h") > terminal.shown.rindex(b"\x1b[?25l")
-    assert bench.nodes[0].told("provisioning.aborted")
+    assert bench.told("provisioning.aborted")
     assert bench.nodes[0].service.transfer is None
     assert hsxctl("push", "large.hxe", *bench.uart, *SIGNED).status == 0
     wait_for(bench, "large")

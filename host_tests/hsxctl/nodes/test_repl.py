@@ -101,7 +101,7 @@ def test_ctrl_c_ends_the_transfer_and_the_next_push_goes_on(bench, repl, hsxctl)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert b"the node runs what it ran, what has arrived stays" in terminal.shown
-    assert bench.nodes[0].told("provisioning.aborted")
+    assert bench.told("provisioning.aborted")
     assert bench.nodes[0].service.transfer is None
     assert hsxctl("push", "large.hxe", *repl).status == 0
     wait_for(bench, "large")
