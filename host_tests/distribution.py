@@ -7,8 +7,8 @@ the others of a file. A run with `--record-durations` writes it anew.
 A test that is exhaustive and slow is marked `sharded`. Of its cases a run takes those of one of
 SHARDS shards; the hash of the commit's tree chooses which, so that the same commit is always
 tested alike, and `--shard=K` or `--shard=all` chooses otherwise. Tests with an argument in their
-marker are in one shard if it is the same. A test marked `complete`, with a
-reason, is in no shard: `--shard=all` runs it, or its name on the command line.
+marker are in one shard if it is the same. A test marked `complete`, with a reason, is in no shard:
+`--shard=all` runs it, or its file named alone on the command line.
 """
 
 import functools
@@ -95,7 +95,7 @@ def _shares(file: str) -> bool:
 
 
 def unit(nodeid: str, known: Durations) -> str:
-    """What one process runs together with this test: its file, or of a long file it alone."""
+    """The tests that one process runs together: those of a file, or one test of a long file."""
     file, _, name = nodeid.partition("::")
     tests = known.get(file, {})
     alone = name in tests and sum(tests.values()) > _UNIT and not _shares(file)
@@ -194,7 +194,7 @@ class Stopwatch:
         self._seconds[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        # What this run left out keeps what was known of it.
+        # Tests that this run did not take keep their recorded time.
         new, known = packed(self._seconds), durations()
         if session.config.option.shard != ALL:
             new = {file: known.get(file, {}) | tests for file, tests in new.items()}
