@@ -102,7 +102,7 @@ test: setup  ## lint, then every test of every tier: build/requirements.json; SH
 	$(BIN)/pytest -q --outcomes=build/requirements/coverage.json host_tests/test_coverage.py
 	@PYTHONPATH=host_tests $(BIN)/python -m requirements
 
-test-all:  ## the same with every case of the exhaustive tests, less than an hour
+test-all:  ## the same with every case of the exhaustive tests, half an hour
 	@$(MAKE) --no-print-directory test SHARD=all
 
 check: lint  ## lint, and the quick tests of what differs from the last commit: a minute
