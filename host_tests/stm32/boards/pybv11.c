@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+//
+// The pyboard v1.1 with an STM32F405.
+
+#include "parts.h"
+#include "rcc_f4.h"
+#include "boards.h"
+
+static void build(void) {
+    rcc_f4_oscillators(12000000, false, 32768);
+}
+
+const Board board_pybv11 = {"PYBV11", &part_f405, build};
