@@ -59,14 +59,6 @@ static Function *selected_function(const GpioPort *port, unsigned pin) {
     return NULL;
 }
 
-static Drive function_drives(const Function *function, bool open_drain) {
-    if (function->needs_open_drain && !open_drain) {
-        refuse("%s is push-pull, its function needs open drain",
-               function->port->names[function->pin]);
-    }
-    return open_drain && function->drive == DRIVE_HIGH ? DRIVE_NONE : function->drive;
-}
-
 static void drive_pin(GpioPort *port, unsigned pin) {
     static const Pull pulls[] = {PULL_NONE, PULL_UP, PULL_DOWN, PULL_NONE};
     unsigned mode = field(port, MODER, pin, 2);
@@ -76,8 +68,12 @@ static void drive_pin(GpioPort *port, unsigned pin) {
         bool high = field(port, ODR, pin, 1);
         drive = !high ? DRIVE_LOW : open_drain ? DRIVE_NONE : DRIVE_HIGH;
     } else if (mode == MODE_FUNCTION) {
-        Function *function = selected_function(port, pin);
-        drive = function ? function_drives(function, open_drain) : DRIVE_NONE;
+        const Function *function = selected_function(port, pin);
+        drive = function ? function->drive : DRIVE_NONE;
+        // MicroPython's mp_hal_pin_config makes a pin open drain just after it gives it to I2C.
+        if (drive == DRIVE_HIGH && (open_drain || function->needs_open_drain)) {
+            drive = DRIVE_NONE;
+        }
     }
     wire_pin_pull(&port->wires[pin], pulls[field(port, PUPDR, pin, 2)]);
     wire_drive(&port->wires[pin], port->drivers[pin], drive);
@@ -201,8 +197,15 @@ Function *pin_function(const char *name, unsigned number, bool needs_open_drain)
 }
 
 void function_drive(Function *function, Drive drive) {
+    if (function->drive == drive) {
+        return;
+    }
     function->drive = drive;
     if (function_selected(function)) {
+        if (function->needs_open_drain && !field(function->port, OTYPER, function->pin, 1)) {
+            refuse("%s is push-pull, its function needs open drain",
+                   function->port->names[function->pin]);
+        }
         drive_pin(function->port, function->pin);
     }
 }

@@ -17,6 +17,7 @@
 //   reset                  a pulse at NRST
 //   drive PIN low | high | none
 //   pin PIN                its level
+//   where                  the program counter
 //   read ADDRESS SIZE      memory, as DMA would
 //   watch ADDRESS SIZE     records writes of the core into memory,
 //   watched                these: TIME:PC:ADDRESS=VALUE, time in ps
@@ -341,6 +342,12 @@ static const char *pin(void *self, const char *arguments) {
     return NULL;
 }
 
+static const char *where(void *self, const char *arguments) {
+    (void)self, (void)arguments;
+    answer("%08x", (unsigned)core_pc());
+    return NULL;
+}
+
 static const char *read_memory(void *self, const char *arguments) {
     (void)self;
     unsigned address, size;
@@ -431,6 +438,7 @@ static void add_commands(void) {
     command_add("drive", drive, NULL);
     command_add("pin", pin, NULL);
     command_add("mask", mask, NULL);
+    command_add("where", where, NULL);
     command_add("read", read_memory, NULL);
 }
 

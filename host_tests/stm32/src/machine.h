@@ -86,7 +86,10 @@ typedef struct Device {
     void (*reset)(void *self, bool power_on);
     bool narrow;
     bool kept;  // a system reset does not touch it: the backup domain
-    Gate gate;  // any access without a clock is refused
+    Gate gate;  // any access without a clock is refused,
+    // unless MicroPython or its HAL is known to make one, which reads 0 and writes nothing: where,
+    // says a comment.
+    bool silent_without_clock;
     // The machine's own, set by device_add.
     uint32_t span;
     const Register **index;

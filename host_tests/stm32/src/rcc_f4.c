@@ -136,6 +136,16 @@ uint32_t rcc_f4_pll48(void) {
     return ready_bits() & PLLRDY && q > 1 ? pll_vco() / q : 0;
 }
 
+static void check_apb(void *self) {
+    (void)self;
+    uint32_t pclk1 = rcc_f4_pclk1(), pclk2 = rcc_f4_pclk2();
+    if (pclk1 > part->most_hz / 4 || pclk2 > part->most_hz / 2) {
+        refuse("PCLK1 %u Hz, PCLK2 %u Hz", (unsigned)pclk1, (unsigned)pclk2);
+    }
+}
+
+static Event apb_check = {.fire = check_apb};
+
 static void set_system_clock(uint32_t config) {
     static const uint32_t ready[] = {HSIRDY, HSERDY, PLLRDY, 0};
     uint32_t source = config & 3;
@@ -143,12 +153,12 @@ static void set_system_clock(uint32_t config) {
         refuse("RCC.CFGR.SW selects clock %u, which is not ready", (unsigned)source);
     }
     hclk_hz = divide(system_clock(source), config >> 4 & 15, 8);
-    if (hclk_hz > part->most_hz || rcc_f4_pclk1() > part->most_hz / 4 ||
-        rcc_f4_pclk2() > part->most_hz / 2) {
-        refuse("HCLK %u Hz, PCLK1 %u Hz, PCLK2 %u Hz", (unsigned)hclk_hz,
-               (unsigned)rcc_f4_pclk1(), (unsigned)rcc_f4_pclk2());
+    if (hclk_hz > part->most_hz) {
+        refuse("HCLK %u Hz", (unsigned)hclk_hz);
     }
     flash_f4_check_latency(hclk_hz);
+    // HAL_RCC_ClockConfig selects the PLL some microseconds before it divides the clocks of APB.
+    event_in(&apb_check, 100 * US);
     core_clock(hclk_hz);
 }
 
@@ -301,6 +311,7 @@ static void reset(void *self, bool power_on) {
     }
     *kept(CSR) = (*kept(CSR) & ~(uint32_t)LSION) | flags[reset_cause()];
     hclk_hz = HSI_HZ;
+    event_cancel(&apb_check);
     core_clock(HSI_HZ);
 }
 
@@ -319,7 +330,9 @@ void rcc_f4_add(const RccF4 *described) {
         // HSICAL and the ready bits are read-only.
         {CR, "CR", 0x83, 0x050d00f9 | (described->has_clock_configuration ? PLLSAION : 0),
          0x3a02ff02, 0},
-        {PLLCFGR, "PLLCFGR", 0x24003010, 0x0f437fff, 0, 0},
+        // HAL_RCC_OscConfig writes 0 to the reserved bit 29, whose reset value is 1.
+        {PLLCFGR, "PLLCFGR", 0x24003010,
+         0x0f437fff | (described->has_clock_configuration ? 0x70000000 : 0), 0x20000000, 0},
         {CFGR, "CFGR", 0, 0x001ffcf3, 0x0000000c, 0},
         {CIR, "CIR", 0, 0, 0, 0},
         {AHB1RSTR, "AHB1RSTR", 0, rst[0], 0, 0},

@@ -93,13 +93,17 @@ static Device *find(uint32_t address) {
     return last;
 }
 
+static bool has_clock(const Device *device) {
+    return !device->gate.bit || gate_enabled(device->gate.enable, device->gate.bit);
+}
+
 // The register that an access may reach: it is modelled, aligned, and has a clock.
 static const Register *check(Device *device, uint32_t address, unsigned size, const char *what) {
     if (!device) {
         refuse("%s at %08x, where no device is modelled", what, (unsigned)address);
     }
     uint32_t offset = address - device->base;
-    if (device->gate.bit && !(gate_enabled && gate_enabled(device->gate.enable, device->gate.bit))) {
+    if (!device->silent_without_clock && !has_clock(device)) {
         refuse("%s at %s+%03x, which has no clock", what, device->name, (unsigned)offset);
     }
     const Register *reg = device->index[offset / 4];
@@ -123,6 +127,9 @@ static uint32_t mask_of(unsigned size) {
 uint32_t registers_read(uint32_t address, unsigned size) {
     Device *device = find(address);
     check(device, address, size, "read");
+    if (!has_clock(device)) {
+        return 0;
+    }
     uint32_t offset = address - device->base;
     return word(device, offset & ~3u) >> 8 * (offset % 4) & mask_of(size);
 }
@@ -130,6 +137,9 @@ uint32_t registers_read(uint32_t address, unsigned size) {
 void registers_write(uint32_t address, uint32_t value, unsigned size) {
     Device *device = find(address);
     const Register *reg = check(device, address, size, "write");
+    if (!has_clock(device)) {
+        return;
+    }
     uint32_t offset = address - device->base, shift = 8 * (offset % 4);
     uint32_t mask = mask_of(size) << shift, placed = value << shift & mask;
     uint32_t bad = (placed ^ reg->reset) & ~(reg->writable | reg->ignored) & mask;

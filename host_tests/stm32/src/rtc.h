@@ -3,6 +3,14 @@
 
 #include "machine.h"
 
-void rtc_add(Gate gate);
+typedef struct {
+    uint32_t base;
+    Clock clock;               // of the RTC; 0: it stands still
+    bool (*open)(void);        // whether the backup domain may be written
+    unsigned backup_registers;
+} Rtc;
+
+void rtc_add(const Rtc *rtc);
+// RCC: the backup domain is reset; the RTC has another clock.
 void rtc_backup_reset(void);
 void rtc_clock_changed(void);

@@ -10,7 +10,7 @@
 enum {
     CPUID = 0x00, ICSR = 0x04, VTOR = 0x08, AIRCR = 0x0c, SCR = 0x10, CCR = 0x14, SHPR = 0x18,
     SHCSR = 0x24, CFSR = 0x28, HFSR = 0x2c, MMFAR = 0x34, BFAR = 0x38, CCSIDR = 0x80,
-    CSSELR = 0x84, CPACR = 0x88, MPU_TYPE = 0x90, DEMCR = 0xfc,
+    CSSELR = 0x84, CPACR = 0x88, MPU_TYPE = 0x90, DEMCR = 0xfc, STIR = 0x200,
 };
 
 static const Part *part;
@@ -108,6 +108,9 @@ static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
         }
         *kept(SHCSR) = value;
         break;
+    case STIR:
+        nvic_pend(EXCEPTION_IRQ0 + value);
+        break;
     case CFSR:
     case HFSR:
         *kept(offset) &= ~value;
@@ -182,6 +185,7 @@ void scb_build(const Part *built) {
         {0x9c, "MPU_RBAR", .writable = UINT32_MAX},
         {0xa0, "MPU_RASR", .writable = 0x173fff3f},
         {DEMCR, "DEMCR", .writable = 0x01000000},
+        {STIR, "STIR", .writable = 0x7f},
         {0x234, "FPCCR", 0xc0000000, 0xc0000000, 0, 0},
         {0x23c, "FPDSCR", .writable = 0x07c00000},
         // Operations on caches, B2.2.7: by address, by set and way, all of the instruction cache.
