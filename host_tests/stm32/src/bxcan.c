@@ -381,6 +381,7 @@ static void store(Bxcan *can, const Box *box) {
     unsigned at = fifo->count;
     if (fifo->count < DEPTH) {
         fifo->count++;
+        fifo->flags |= fifo->count == DEPTH ? FULL : 0;
     } else {
         fifo->flags |= FOVR;
         if (can->mcr & RFLM) {
@@ -390,9 +391,6 @@ static void store(Bxcan *can, const Box *box) {
     }
     fifo->boxes[at] = *box;
     fifo->boxes[at].length = (box->length & 15) | index << 8;
-    if (fifo->count == DEPTH) {
-        fifo->flags |= FULL;
-    }
 }
 
 static void received(void *self, const CanFrame *frame) {
@@ -706,6 +704,8 @@ void bxcan_add(const BxcanPart *part) {
     can->device = (Device){
         .name = part->name, .base = part->base, .registers = registers, .self = can,
         .read = read, .write = write, .reset = reset, .narrow = true, .gate = part->gate,
+        // pyb_can.c clears the filters before it enables the clock.
+        .silent_without_clock = true,
     };
     can->station = (CanStation){
         .self = can, .name = part->name, .bit_ns = bit_ns, .listening = listening,
