@@ -5,9 +5,13 @@
 #include "parts.h"
 #include "rcc_f4.h"
 #include "boards.h"
+#include "can_bus.h"
+#include "fram.h"
 
 static void build(void) {
     rcc_f4_oscillators(12000000, false, 32768);
+    can_host_add();
+    fram_add("PB6", "PB7");
 }
 
 const Board board_pybv11 = {"PYBV11", &part_f405, build};

@@ -514,6 +514,7 @@ void core_power(bool on) {
         stop.cut_cycle = UINT64_MAX;
         stop.cut_time = NEVER;
         stop.power_cut = false;
+        devices_power_reset(true);
     }
     power_changed(on);
 }

@@ -89,14 +89,6 @@ static void end(void *self) {
     update_irq();
 }
 
-static void power_changed_at(void *self, bool on) {
-    (void)self;
-    if (!on && operation.end.armed) {
-        event_cancel(&operation.end);
-        apply(0xff);
-    }
-}
-
 // Programs: a store of the core.
 static void program(uint8_t *at, uint32_t address, uint32_t value, unsigned size, bool locked) {
     uint32_t control = *kept(CR), error = 0;
@@ -209,7 +201,7 @@ static void reset(void *self, bool power_on) {
     (void)self, (void)power_on;
     keys = 0;
     if (operation.end.armed) {
-        // A reset ends the operation in the middle (RM0090 3.5).
+        // A reset, or the loss of power, ends the operation in the middle.
         event_cancel(&operation.end);
         apply(0xff);
     }
@@ -243,5 +235,4 @@ void flash_f4_add(uint32_t size, unsigned latency_bits) {
     memory_rom(FLASH, size, bytes, write_flash);
     memory_rom(0, size, bytes, NULL);
     memory_rom(SYSTEM, SYSTEM_SIZE, system_page, write_system);
-    power_watch(power_changed_at, NULL);
 }

@@ -118,7 +118,7 @@ _Noreturn void refuse(const char *format, ...) {
 }
 
 static const Board *find_board(const char *name) {
-    static const Board *const boards[] = {&board_pybv11};
+    static const Board *const boards[] = {&board_pybv11, &board_nucleo_f446re};
     for (unsigned i = 0; i < sizeof boards / sizeof *boards; i++) {
         if (!strcmp(boards[i]->name, name)) {
             return boards[i];

@@ -244,8 +244,9 @@ static void write_cr(uint32_t value) {
         (source == SYSTEM_HSI && !(value & HSION))) {
         refuse("RCC.CR %08x switches the system clock off", (unsigned)value);
     }
-    if (value & HSEON & ~*cr && !(value & HSEBYP) != !board.bypass) {
-        refuse("RCC.CR.HSEBYP is not what the board needs");
+    // A clock at OSC_IN passes the oscillator, too: MicroPython relies on that.
+    if (value & HSEBYP && !board.bypass) {
+        refuse("RCC.CR.HSEBYP: the board has a crystal");
     }
     for (unsigned i = 0; i < OSCILLATORS; i++) {
         if (value & oscillators[i].on & ~*cr) {
