@@ -318,6 +318,21 @@ static void on_watched_write(
     host_watch((uint32_t)address, (uint32_t)value, (unsigned)size);
 }
 
+static void on_watched_read(
+    uc_engine *engine, uc_mem_type type, uint64_t address, int size, int64_t value, void *read
+) {
+    (void)engine, (void)type, (void)size, (void)value;
+    ((void (*)(uint32_t))(uintptr_t)read)((uint32_t)address);
+}
+
+void memory_watch_reads(uint32_t address, uint32_t size, void (*read)(uint32_t address)) {
+    uc_hook hook;
+    void *argument = (void *)(uintptr_t)read;
+    uint64_t end = address + size - 1;
+    uc_hook_add(uc, &hook, UC_HOOK_MEM_READ, (void *)on_watched_read, argument, address, end);
+    uc_ctl_flush_tb(uc);  // what is translated already would not call it
+}
+
 void core_watch(uint32_t address, uint32_t size) {
     uc_hook hook;
     uc_hook_add(

@@ -614,17 +614,15 @@ static bool loops_back(const Fdcan *can) {
 }
 
 static void start_loop_back(Fdcan *can) {
-    uint32_t pending = *reg(can, TXBRP), index;
-    if (!loops_back(can) || can->sending || !pending || is_set(can, INIT)) {
+    if (!loops_back(can) || can->sending || !*reg(can, TXBRP) || is_set(can, INIT)) {
         return;
     }
-    index = can->tx_fifo.get;
     if (is_queue(can)) {
         refuse("%s: a Tx queue with internal loop back", can->part->name);
     }
     can->sending = true;
-    can->sent_buffer = index;
-    can->sent_frame = tx_frame(can, index);
+    can->sent_buffer = can->tx_fifo.get;
+    can->sent_frame = tx_frame(can, can->sent_buffer);
     event_in(&can->loop_back, can_frame_bits(&can->sent_frame) * bit_ns(can) * NS);
 }
 
@@ -701,7 +699,7 @@ static bool passive(void *self) {
 
 static bool offer(void *self, CanFrame *frame) {
     Fdcan *can = self;
-    uint32_t index;
+    uint32_t index = 0;
     if (!next_buffer(can, &index)) {
         return false;
     }

@@ -119,6 +119,8 @@ void memory_rom(
 );
 // The bytes of a ROM have changed: what the core has translated of them is forgotten.
 void memory_changed(uint32_t address, uint32_t size);
+// Calls `read` when the core is about to read these bytes of a ROM as data.
+void memory_watch_reads(uint32_t address, uint32_t size, void (*read)(uint32_t address));
 // Memory of the part that models see as DMA would. Refused where no memory is.
 void memory_read(uint32_t address, void *data, size_t size);
 void memory_write(uint32_t address, const void *data, size_t size);
