@@ -19,7 +19,7 @@
 
 enum {
     ACR = 0x00, PDKEYR = 0x04, KEYR = 0x08, OPTKEYR = 0x0c, SR = 0x10, CR = 0x14, ECCR = 0x18,
-    OPTR = 0x20, PCROP = 0x24, PCROP2 = 0x44, SEC = 0x70,
+    OPTR = 0x20, PCROP = 0x24, PCROP2 = 0x44, SECR = 0x70,
 };
 enum {
     EOP = 1 << 0, PROGERR = 1 << 3, WRPERR = 1 << 4, PGAERR = 1 << 5, SIZERR = 1 << 6,
@@ -297,7 +297,7 @@ void flash_g4_add(void) {
         {OPTR, "OPTR", 0xffeff8aa, 0, 0, 0},  // as the part is delivered: two banks
         {PCROP, "PCROP1", UINT32_MAX, 0, 0, 4},
         {PCROP2, "PCROP2", UINT32_MAX, 0, 0, 4},
-        {SEC, "SEC", 0, 0, 0, 2},
+        {SECR, "SECR", 0, 0, 0, 2},
         {0},
     };
     flash = (Device){
