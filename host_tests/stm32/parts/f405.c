@@ -2,6 +2,7 @@
 //
 // STM32F405RG: RM0090, and the memory map and alternate functions of its data sheet.
 
+#include "dma_f4.h"
 #include "exti_f4.h"
 #include "bxcan.h"
 #include "flash_f4.h"
@@ -14,6 +15,7 @@
 #include "rcc_f4.h"
 #include "rng.h"
 #include "rtc.h"
+#include "sdio.h"
 #include "tim.h"
 #include "usart_v1.h"
 
@@ -43,7 +45,9 @@ static const Tim timers[] = {
     {"TIM5", 0x40000c00, 50, 50, APB1(3), rcc_f4_timer1, true, false},
 };
 
-static const Rtc rtc = {0x40002800, rcc_f4_rtc, pwr_f4_backup_open, 20};
+static const Rtc rtc = {
+    .base = 0x40002800, .clock = rcc_f4_rtc, .open = pwr_f4_backup_open, .backup_registers = 20,
+};
 
 static const I2cV1Part i2cs[] = {
     {"I2C1", 0x40005400, APB1(21), rcc_f4_pclk1, 31, 32, false,
@@ -56,6 +60,13 @@ static const BxcanPart cans[] = {
     {"CAN1", 0x40006400, APB1(25), rcc_f4_pclk1, 0, 19, 20, 21, 22, "PB8", "PB9"},
     {"CAN2", 0x40006800, APB1(26), rcc_f4_pclk1, 1, 63, 64, 65, 66, "PB12", "PB13"},
 };
+
+static const DmaF4Part dmas[] = {
+    {"DMA1", 0x40026000, AHB1(21), 1, {11, 12, 13, 14, 15, 16, 17, 47}},
+    {"DMA2", 0x40026400, AHB1(22), 2, {56, 57, 58, 59, 60, 68, 69, 70}},
+};
+
+static const SdioPart sdio = {0x40012c00, APB2(11), rcc_f4_pll48, 49};
 
 static void build(void) {
     static const RccF4 rcc = {
@@ -72,8 +83,10 @@ static void build(void) {
     for (unsigned i = 0; i < 2; i++) {
         i2c_v1_add(&i2cs[i]);
         bxcan_add(&cans[i]);
+        dma_f4_add(&dmas[i]);
     }
     exti_f4_add(sizeof ports / sizeof *ports, (Gate)APB2(14));
+    sdio_add(&sdio);
     rtc_add(&rtc);
     iwdg_add(0x40003000, false, rcc_f4_need_lsi);
     rng_add(0x50060800, 80, (Gate)AHB2(6), rcc_f4_pll48, 40);

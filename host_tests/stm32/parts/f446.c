@@ -3,6 +3,7 @@
 // STM32F446RE: RM0390, and the memory map and alternate functions of its data sheet.
 
 #include "bxcan.h"
+#include "dma_f4.h"
 #include "exti_f4.h"
 #include "flash_f4.h"
 #include "gpio.h"
@@ -13,6 +14,7 @@
 #include "pwr_f4.h"
 #include "rcc_f4.h"
 #include "rtc.h"
+#include "sdio.h"
 #include "tim.h"
 #include "usart_v1.h"
 
@@ -54,7 +56,16 @@ static const BxcanPart cans[] = {
     {"CAN2", 0x40006800, APB1(26), rcc_f4_pclk1, 1, 63, 64, 65, 66, "PB12", "PB13"},
 };
 
-static const Rtc rtc = {0x40002800, rcc_f4_rtc, pwr_f4_backup_open, 20};
+static const Rtc rtc = {
+    .base = 0x40002800, .clock = rcc_f4_rtc, .open = pwr_f4_backup_open, .backup_registers = 20,
+};
+
+static const DmaF4Part dmas[] = {
+    {"DMA1", 0x40026000, AHB1(21), 1, {11, 12, 13, 14, 15, 16, 17, 47}},
+    {"DMA2", 0x40026400, AHB1(22), 2, {56, 57, 58, 59, 60, 68, 69, 70}},
+};
+
+static const SdioPart sdio = {0x40012c00, APB2(11), rcc_f4_pll48, 49};
 
 static void build(void) {
     static const RccF4 rcc = {
@@ -72,7 +83,9 @@ static void build(void) {
     for (unsigned i = 0; i < 2; i++) {
         i2c_v1_add(&i2cs[i]);
         bxcan_add(&cans[i]);
+        dma_f4_add(&dmas[i]);
     }
+    sdio_add(&sdio);
     rtc_add(&rtc);
     iwdg_add(0x40003000, false, rcc_f4_need_lsi);
     otg_fs_add((Gate)AHB2(7));

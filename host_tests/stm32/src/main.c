@@ -77,9 +77,13 @@ uint8_t *setting_bytes(const char *name, size_t size, uint8_t fill) {
     return bytes;
 }
 
+uint8_t *file_bytes(const char *path, size_t *size) {
+    return map(path, size, 0, 0);
+}
+
 uint8_t *setting_file(const char *name, size_t *size) {
     const char *path = setting(name);
-    return path ? map(path, size, 0, 0) : NULL;
+    return path ? file_bytes(path, size) : NULL;
 }
 
 uint32_t machine_random(void) {
@@ -118,7 +122,9 @@ _Noreturn void refuse(const char *format, ...) {
 }
 
 static const Board *find_board(const char *name) {
-    static const Board *const boards[] = {&board_pybv11, &board_nucleo_f446re};
+    static const Board *const boards[] = {
+        &board_pybv11, &board_nucleo_f446re, &board_nucleo_g474re,
+    };
     for (unsigned i = 0; i < sizeof boards / sizeof *boards; i++) {
         if (!strcmp(boards[i]->name, name)) {
             return boards[i];

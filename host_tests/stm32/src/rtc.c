@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// RTC of the F405 and F446 with its backup registers: RM0090 26, RM0390 22. It goes on through
-// system resets. Left out: alarms, wake-up timer, time stamps, tamper detection, calibration,
-// output, 12-hour format; a calendar beyond 2099.
+// RTC of the F405 and F446 with its backup registers: RM0090 26, RM0390 22; of the G474 without
+// them: RM0440 35. It goes on through system resets. Left out: alarms, wake-up timer, time stamps,
+// tamper detection, calibration, output, 12-hour format; a calendar beyond 2099.
 
 #include "rtc.h"
 
@@ -23,8 +23,32 @@ static uint64_t base_ticks;  // of the subsecond counter since 2000, at `base_ti
 static Time base_time;
 static uint32_t counting_hz;
 
+// The offset that a register has in this part.
+static uint32_t part_offset(uint32_t offset) {
+    switch (part->version_3 ? offset : 0) {
+    case SSR:
+        return 0x08;
+    case CR:
+        return 0x18;
+    default:
+        return offset;
+    }
+}
+
+// The one that the F4 has it at.
+static uint32_t f4_offset(uint32_t offset) {
+    switch (part->version_3 ? offset : 0) {
+    case 0x08:
+        return SSR;
+    case 0x18:
+        return CR;
+    default:
+        return offset;
+    }
+}
+
 static uint32_t *kept(uint32_t offset) {
-    return device_value(&device, offset);
+    return device_value(&device, part_offset(offset));
 }
 
 static uint32_t ticks_per_second(void) {
@@ -130,8 +154,9 @@ static uint32_t read_calendar(uint32_t offset) {
     return time_register(seconds);
 }
 
-static uint32_t read(void *self, uint32_t offset) {
+static uint32_t read(void *self, uint32_t at) {
     (void)self;
+    uint32_t offset = f4_offset(at);
     switch (offset) {
     case TR:
     case DR:
@@ -174,8 +199,9 @@ static void write_key(uint32_t value) {
     keys = value == (keys == 0 ? 0xca : 0x53) && keys < 2 ? keys + 1 : 0;
 }
 
-static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
+static void write(void *self, uint32_t at, uint32_t value, unsigned size) {
     (void)self, (void)size;
+    uint32_t offset = f4_offset(at);
     if (offset == WPR) {
         write_key(value);
         return;
@@ -199,7 +225,7 @@ static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
 void rtc_backup_reset(void) {
     for (const Register *reg = device.registers; reg->name; reg++) {
         for (unsigned i = 0; i == 0 || i < reg->count; i++) {
-            *kept(reg->offset + 4 * i) = reg->reset;
+            *device_value(&device, reg->offset + 4 * i) = reg->reset;
         }
     }
     in_init = shadow_locked = set = false;
@@ -233,11 +259,21 @@ void rtc_add(const Rtc *rtc) {
         {BKP, "BKPR", .writable = UINT32_MAX},
         {0},
     };
+    static const Register version_3[] = {
+        {0x00, "TR", .writable = 0x3f7f7f},
+        {0x04, "DR", 0x2101, 0xffff3f, 0, 0},
+        {0x08, "SSR", .writable = 0},
+        {0x0c, "ICSR", 7, INIT | RSF, UINT32_MAX, 0},  // as ISR
+        {0x10, "PRER", 0x7f00ff, 0x7f7fff, 0, 0},
+        {0x18, "CR", .writable = BYPSHAD | 1 << 30},  // TAMPALRM_TYPE
+        {0x24, "WPR", .writable = 0xff},
+        {0},
+    };
     part = rtc;
     registers[8].count = (uint16_t)rtc->backup_registers;
     device = (Device){
-        .name = "RTC", .base = rtc->base, .registers = registers, .read = read, .write = write,
-        .reset = reset, .kept = true,
+        .name = "RTC", .base = rtc->base, .read = read, .write = write, .reset = reset, .kept = true,
+        .registers = rtc->version_3 ? version_3 : registers, .gate = rtc->gate,
     };
     device_add(&device);
 }

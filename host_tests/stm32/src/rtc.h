@@ -8,6 +8,8 @@ typedef struct {
     Clock clock;               // of the RTC; 0: it stands still
     bool (*open)(void);        // whether the backup domain may be written
     unsigned backup_registers;
+    bool version_3;  // of the G474: some offsets differ, and backup registers are in TAMP
+    Gate gate;
 } Rtc;
 
 void rtc_add(const Rtc *rtc);
