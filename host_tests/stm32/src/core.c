@@ -588,6 +588,7 @@ Stop core_run(Time until) {
         next = masked_until > clock.now && masked_until < next ? masked_until : next;
         clock.wake = next;
         if (!powered) {
+            host_sleep(next);
             clock.now = next;
             continue;
         }
@@ -608,7 +609,8 @@ Stop core_run(Time until) {
         may_preempt = nvic_pending();
         if (asleep && !nvic_wakes(masks())) {
             next = stop.cut_time < next ? stop.cut_time : next;
-            clock.now = host_sleep(next);
+            host_sleep(next);
+            clock.now = next;
             continue;
         }
         asleep = execute();

@@ -96,8 +96,8 @@ void scb_hard_fault(bool forced);
 bool scb_deep_sleep(void);
 
 // Host
-// The core sleeps until `until`: gives until when, which is earlier if something has arrived.
-Time host_sleep(Time until);
+// The core sleeps until then, at most a millisecond in live mode.
+void host_sleep(Time until);
 void host_text(const char *text);
 void host_watch(uint32_t address, uint32_t value, unsigned size);
 void power_changed(bool on);

@@ -511,17 +511,17 @@ static void open_ptys(void) {
     fflush(stdout);
 }
 
-// What has arrived at ptys and stdin within `wait` of real time; gives whether anything has.
-static bool poll_host(Time wait) {
+// Takes what has arrived at the ptys, and does commands of stdin.
+static void look_at_host(void *event) {
     static bool stdin_ended;
     struct pollfd polled[LINES + 1];
     for (unsigned i = 0; i < line_count; i++) {
         polled[i] = (struct pollfd){.fd = lines[i].pty, .events = POLLIN};
     }
     polled[line_count] = (struct pollfd){.fd = stdin_ended ? -1 : 0, .events = POLLIN};
-    struct timespec timeout = {(time_t)(wait / SEC), (long)(wait % SEC / NS)};
-    if (ppoll(polled, line_count + 1, &timeout, NULL) <= 0) {
-        return false;
+    event_in(event, MS);
+    if (poll(polled, line_count + 1, 0) <= 0) {
+        return;
     }
     uint8_t bytes[4096];
     for (unsigned i = 0; i < line_count; i++) {
@@ -539,25 +539,21 @@ static bool poll_host(Time wait) {
             do_command((char *)bytes);
         }
     }
-    return true;
 }
 
-static void look_at_host(void *event) {
-    poll_host(0);
-    event_in(event, MS);
-}
-
-Time host_sleep(Time until) {
+// Waits until real time has come as far.
+void host_sleep(Time until) {
     if (!live) {
-        return until;
+        return;
     }
     Time real = real_time() - real_zero, at = now();
     if (real > at + 100 * MS) {
         real_zero += real - at;  // the machine was slow: time that is lost is not made up for
-    } else if (until > real + 2 * MS) {
-        poll_host(until - real);
+    } else if (until > real) {
+        Time wait = until - real;
+        struct timespec timeout = {(time_t)(wait / SEC), (long)(wait % SEC / NS)};
+        nanosleep(&timeout, NULL);
     }
-    return until;
 }
 
 int host_live(void) {

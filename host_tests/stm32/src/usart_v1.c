@@ -107,6 +107,7 @@ static void received(void *self) {
         return;
     }
     if (usart->status & RXNE) {
+        trace("%s: overrun", usart->part->name);
         usart->status |= ORE;
     } else if (receives(usart)) {
         usart->received = usart->arriving;
