@@ -7,6 +7,7 @@
 #include "fdcan.h"
 #include "flash_g4.h"
 #include "gpio.h"
+#include "i2c_v2.h"
 #include "iwdg.h"
 #include "parts.h"
 #include "pwr_g4.h"
@@ -34,6 +35,15 @@ static const UsartV2 usarts[] = {
      {{"PB10", 7}, {"PC10", 7}, {"PB9", 7}}, {{"PB11", 7}, {"PC11", 7}, {"PB8", 7}}},
     {"LPUART1", "lpuart1", 0x40008000, 91, 8, true, G4_APB1_2(0), rcc_g4_lpuart1,
      {{"PA2", 12}, {"PB11", 8}, {"PC1", 8}}, {{"PA3", 12}, {"PB10", 8}, {"PC0", 8}}},
+};
+
+static const I2cV2Part i2cs[] = {
+    {"I2C1", 0x40005400, G4_APB1(21), rcc_g4_i2c1, 31, 32,
+     {{"PA15", 4}, {"PB8", 4}}, {{"PB7", 4}, {"PB9", 4}}},
+    {"I2C2", 0x40005800, G4_APB1(22), rcc_g4_i2c2, 33, 34,
+     {{"PA9", 4}, {"PC4", 4}}, {{"PA8", 4}, {"PF0", 4}}},
+    {"I2C3", 0x40007800, G4_APB1(30), rcc_g4_i2c3, 92, 93,
+     {{"PA8", 2}, {"PC8", 8}}, {{"PC9", 8}, {"PB5", 8}, {"PC11", 8}}},
 };
 
 static const Tim timers[] = {
@@ -75,6 +85,9 @@ static void build(void) {
     }
     for (unsigned i = 0; i < sizeof usarts / sizeof *usarts; i++) {
         usart_v2_add(&usarts[i]);
+    }
+    for (unsigned i = 0; i < sizeof i2cs / sizeof *i2cs; i++) {
+        i2c_v2_add(&i2cs[i]);
     }
     fdcan_ram_add(0x4000a400, 3 * SECTIONS, (Gate)G4_APB1(25));
     for (unsigned i = 0; i < sizeof cans / sizeof *cans; i++) {
