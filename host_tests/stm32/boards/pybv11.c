@@ -7,11 +7,13 @@
 #include "boards.h"
 #include "can_bus.h"
 #include "fram.h"
+#include "sd_card.h"
 
 static void build(void) {
     rcc_f4_oscillators(12000000, false, 32768);
     can_host_add();
     fram_add("PB6", "PB7");
+    sd_card_slot("PA8");
 }
 
 const Board board_pybv11 = {"PYBV11", &part_f405, build};

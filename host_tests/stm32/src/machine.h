@@ -274,6 +274,8 @@ const char *setting(const char *name);
 uint8_t *setting_bytes(const char *name, size_t size, uint8_t fill);
 // The same for a file of any size, which `size` receives; NULL without the setting.
 uint8_t *setting_file(const char *name, size_t *size);
+// The bytes of a file, shared with it.
+uint8_t *file_bytes(const char *path, size_t *size);
 
 // A command of the control channel. `act` gets what follows the name, and gives an error or NULL.
 void command_add(const char *name, const char *(*act)(void *self, const char *arguments), void *self);
