@@ -38,7 +38,8 @@ class CommandError(Exception):
 
 
 @contextlib.contextmanager
-def _one_at_a_time(name: str) -> Iterator[None]:
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Holds a lock that all processes share."""
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -52,7 +53,7 @@ def _once(name: str, sources: Sequence[Path], suffix: str, command: Sequence[str
         digest.update(source.read_bytes())
     built = BUILD / f"{name}-{digest.hexdigest()[:16]}{suffix}"
     if not built.exists():
-        with _one_at_a_time(name):
+        with one_at_a_time(name):
             if not built.exists():
                 unfinished = built.with_suffix(".unfinished")
                 subprocess.run([str(unfinished) if c == "@" else c for c in command], check=True)

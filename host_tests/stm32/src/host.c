@@ -21,7 +21,10 @@
 //   read ADDRESS SIZE      memory, as DMA would
 //   watch ADDRESS SIZE     records writes of the core into memory,
 //   watched                these: TIME:PC:ADDRESS=VALUE, time in ps
+//   hold TIME              masks interrupts from now on for this time
 //   mask TIME              masks interrupts at random for up to this time, 1/8 of all time
+//
+// What a program says by semihosting is the output of the line `text`.
 //
 // Devices and boards add commands of their own (`command_add`).
 
@@ -391,6 +394,12 @@ static const char *watched(void *self, const char *arguments) {
     return NULL;
 }
 
+static const char *hold(void *self, const char *arguments) {
+    (void)self;
+    core_mask_until(now() + strtoull(arguments, NULL, 0) * NS);
+    return NULL;
+}
+
 static Time mask_most;
 
 static void mask_next(void *event) {
@@ -437,9 +446,25 @@ static void add_commands(void) {
     command_add("reset", reset, NULL);
     command_add("drive", drive, NULL);
     command_add("pin", pin, NULL);
+    command_add("hold", hold, NULL);
     command_add("mask", mask, NULL);
     command_add("where", where, NULL);
     command_add("read", read_memory, NULL);
+}
+
+static Line *text_line;
+
+static void text_arrived(void *self) {
+    (void)self;
+}
+
+void host_text(const char *text) {
+    if (text_line) {
+        put(&text_line->out, (const uint8_t *)text, strlen(text));
+    } else {
+        fputs(text, stdout);
+        fflush(stdout);
+    }
 }
 
 int host_control(void) {
@@ -452,6 +477,7 @@ int host_control(void) {
     command_add("cut", cut, NULL);
     command_add("watch", watch, NULL);
     command_add("watched", watched, NULL);
+    text_line = line_open("text", text_arrived, NULL);
     while (fgets(line, sizeof line, stdin)) {
         do_command(line);
     }
@@ -459,11 +485,6 @@ int host_control(void) {
 }
 
 // A program by itself ----------------------------------------------------------------------------
-
-void host_text(const char *text) {
-    fputs(text, stdout);
-    fflush(stdout);
-}
 
 int host_batch(void) {
     const char *limit = setting("limit");
