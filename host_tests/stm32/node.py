@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: MIT
 """A node: the firmware of a board on its emulated part, with what a person and a master do."""
 
+import contextlib
+import os
+import pty
 import re
+import subprocess
+import sys
+import time
+import tty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +69,35 @@ class Node:
         self.machine.take(self.repl)
         assert self.machine.until(self.repl, b">>> ") == "text"
         return self.machine.take(self.repl).decode().removesuffix(">>> ").strip()
+
+    def tool(self, line: str, *words: str) -> str:
+        """Runs a program, such as hsxctl, whose word PORT becomes the pty of a line; gives what it
+        prints. The machine runs meanwhile, at most as fast as real time."""
+        ours, theirs = pty.openpty()
+        tty.setraw(theirs)
+        os.set_blocking(ours, False)
+        command = [word.replace("PORT", os.ttyname(theirs)) for word in words]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        start = time.monotonic() - self.machine.time_ps / 1e12
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(BlockingIOError):
+                    self.machine.send(line, os.read(ours, 4096))
+                self.machine.run(MS)
+                os.write(ours, self.machine.take(line))
+                time.sleep(max(0, self.machine.time_ps / 1e12 + start - time.monotonic()))
+        finally:
+            process.kill()
+            said = process.communicate()[0]
+            os.close(ours)
+            os.close(theirs)
+        assert process.returncode == 0, said
+        return said
 
     # The host on the CAN bus
 
