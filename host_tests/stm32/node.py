@@ -19,8 +19,16 @@ from stm32.emulator import BUILD, HERE, MS, Machine, S, flash_image, one_at_a_ti
 ROOT = HERE.parents[1]
 
 # Where a board has the console of the node, the REPL, and the line to a host; its unique id
-LINES = {"PYBV11": ("uart3", "uart1", "uart6"), "NUCLEO_F446RE": ("uart6", "uart2", "uart4")}
-UNIQUE_ID = 0x1FFF_7A10
+LINES = {
+    "PYBV11": ("uart3", "uart1", "uart6"),
+    "NUCLEO_F446RE": ("uart6", "uart2", "uart4"),
+    "NUCLEO_G474RE": ("uart3", "lpuart1", "uart1"),
+}
+UNIQUE_ID = {
+    "PYBV11": 0x1FFF_7A10,
+    "NUCLEO_F446RE": 0x1FFF_7A10,
+    "NUCLEO_G474RE": 0x1FFF_7590,
+}
 
 NUMBER = 5
 
@@ -42,6 +50,7 @@ class Node:
             flash.write_bytes(image.read_bytes())
         self.fram = folder / "fram"
         self.console, self.repl, self.link = LINES[board]
+        self.unique_id = UNIQUE_ID[board]
         self.machine = Machine(board, flash=flash, fram=self.fram, **settings)
         self.master = CanClient()
         self._frame = bytearray(8)
@@ -115,7 +124,7 @@ class Node:
         """The host opens its adapter's channel, and numbers the node."""
         self.machine.send("can", b"S6\rO\r")
         self.machine.run(MS)
-        self.master.number(short_id(self.machine.read(UNIQUE_ID, 12)), NUMBER)
+        self.master.number(short_id(self.machine.read(self.unique_id, 12)), NUMBER)
         assert self.who()
 
     def talk(self, milliseconds: int, over: Callable[[], bool]) -> bool:
