@@ -68,6 +68,11 @@ def _unicorn() -> Path:
     return Path(spec.origin).parent
 
 
+def has_unicorn() -> bool:
+    """Whether the emulator can be built here."""
+    return importlib.util.find_spec("unicorn") is not None
+
+
 def machine() -> Path:
     """The emulator."""
     folders = [HERE / name for name in ("src", "parts", "boards")]
@@ -136,7 +141,11 @@ def flash_image(elf: Path, image: Path) -> Path:
 
 
 def run_program(
-    name: str, *defines: str, board: str = "PYBV11", core: str = "cortex-m4", **settings: str | Path
+    name: str,
+    *defines: str,
+    board: str = "PYBV11",
+    core: str = "cortex-m4",
+    **settings: str | Path,
 ) -> "subprocess.CompletedProcess[str]":
     """Runs programs/NAME.c by itself. Its exit code is 0, or 1 after a failed check, or REFUSED."""
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: MIT
 """A node: the firmware of a board on its emulated part, with what a person and a master do."""
 
+import contextlib
+import os
+import pty
 import re
+import subprocess
+import sys
+import time
+import tty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +19,16 @@ from stm32.emulator import BUILD, HERE, MS, Machine, S, flash_image, one_at_a_ti
 ROOT = HERE.parents[1]
 
 # Where a board has the console of the node, the REPL, and the line to a host; its unique id
-LINES = {"PYBV11": ("uart3", "uart1", "uart6"), "NUCLEO_F446RE": ("uart6", "uart2", "uart4")}
-UNIQUE_ID = 0x1FFF_7A10
+LINES = {
+    "PYBV11": ("uart3", "uart1", "uart6"),
+    "NUCLEO_F446RE": ("uart6", "uart2", "uart4"),
+    "NUCLEO_G474RE": ("uart3", "lpuart1", "uart1"),
+}
+UNIQUE_ID = {
+    "PYBV11": 0x1FFF_7A10,
+    "NUCLEO_F446RE": 0x1FFF_7A10,
+    "NUCLEO_G474RE": 0x1FFF_7590,
+}
 
 NUMBER = 5
 
@@ -35,6 +50,7 @@ class Node:
             flash.write_bytes(image.read_bytes())
         self.fram = folder / "fram"
         self.console, self.repl, self.link = LINES[board]
+        self.unique_id = UNIQUE_ID[board]
         self.machine = Machine(board, flash=flash, fram=self.fram, **settings)
         self.master = CanClient()
         self._frame = bytearray(8)
@@ -63,6 +79,35 @@ class Node:
         assert self.machine.until(self.repl, b">>> ") == "text"
         return self.machine.take(self.repl).decode().removesuffix(">>> ").strip()
 
+    def tool(self, line: str, *words: str) -> str:
+        """Runs a program, such as hsxctl, whose word PORT becomes the pty of a line; gives what it
+        prints. The machine runs meanwhile, at most as fast as real time."""
+        ours, theirs = pty.openpty()
+        tty.setraw(theirs)
+        os.set_blocking(ours, False)
+        command = [word.replace("PORT", os.ttyname(theirs)) for word in words]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        start = time.monotonic() - self.machine.time_ps / 1e12
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(BlockingIOError):
+                    self.machine.send(line, os.read(ours, 4096))
+                self.machine.run(MS)
+                os.write(ours, self.machine.take(line))
+                time.sleep(max(0, self.machine.time_ps / 1e12 + start - time.monotonic()))
+        finally:
+            process.kill()
+            said = process.communicate()[0]
+            os.close(ours)
+            os.close(theirs)
+        assert process.returncode == 0, said
+        return said
+
     # The host on the CAN bus
 
     def frames(self, nanoseconds: int) -> list[tuple[int, bytes]]:
@@ -79,7 +124,7 @@ class Node:
         """The host opens its adapter's channel, and numbers the node."""
         self.machine.send("can", b"S6\rO\r")
         self.machine.run(MS)
-        self.master.number(short_id(self.machine.read(UNIQUE_ID, 12)), NUMBER)
+        self.master.number(short_id(self.machine.read(self.unique_id, 12)), NUMBER)
         assert self.who()
 
     def talk(self, milliseconds: int, over: Callable[[], bool]) -> bool:

@@ -482,11 +482,11 @@ static uint32_t read_tsr(const Bxcan *can) {
     return value | code << 24;
 }
 
-static uint32_t read_msr(const Bxcan *can) {
+static uint32_t read_msr(Bxcan *can) {
     uint32_t value = can->msr | SAMP | RX;
     if (can->sending >= 0) {
         value |= TXM;
-    } else if (listening((void *)can) && can_bus_busy()) {
+    } else if (listening(can) && can_bus_busy()) {
         value |= RXM;
     }
     return value;
@@ -528,7 +528,8 @@ static uint32_t read(void *self, uint32_t offset) {
         case RF0R: return can->fifos[0].count | can->fifos[0].flags;
         case RF1R: return can->fifos[1].count | can->fifos[1].flags;
         case IER: return can->ier;
-        case ESR: return error_flags(can) | can->lec << 4 | (can->tec & 0xff) << 16 | can->rec << 24;
+        case ESR:
+            return error_flags(can) | can->lec << 4 | (can->tec & 0xff) << 16 | can->rec << 24;
     }
     return can->btr;
 }
@@ -670,7 +671,7 @@ void bxcan_add(const BxcanPart *part) {
         {MSR, "MSR", 0x00000c02, ERRI | WKUI | SLAKI, 0xf03, 0},
         {TSR, "TSR", 0x1c000000, 0x008f8f8f, 0xff000000, 0},
         // MSR, TSR: flags are cleared by writing the flag alone, as can.c does.
-        // RF0R, RF1R: FMP is read-only, but MicroPython's can_receive writes back what it has read.
+        // RF0R, RF1R: FMP is read-only, but can_receive of MicroPython writes back what it reads.
         {RF0R, "RF0R", 0, FULL | FOVR | RFOM, 3, 2},
         {IER, "IER", 0, IER_BITS, 0, 0},
         {ESR, "ESR", 0, LEC, 0, 0},

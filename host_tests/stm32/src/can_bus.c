@@ -3,13 +3,13 @@
 // A CAN bus: ISO 11898-1, classic frames; and the host on it, an adapter that speaks SLCAN
 // (LAWICEL's ASCII protocol).
 //
-// The bus knows where a frame begins and ends, and no single bits: who has offered a frame when the
-// bus falls idle takes part in the arbitration, all others receive. Each listening station hears at
-// the end of the frame how it went, receivers one bit later than ISO 11898-1 says. An error frame
-// takes 17 bits if all stations see the error at once, 23 if the flag of one is the error of the
-// others. Not modelled: FD frames (refused), overload frames, the difference between a receiver
-// that saw an error first and one that saw its flag, rounding of clocks that differ by less than
-// one percent.
+// The bus knows where a frame begins and ends, and no single bits: who has offered a frame when
+// the bus falls idle takes part in the arbitration, all others receive. Each listening station
+// hears at the end of the frame how it went, receivers one bit later than ISO 11898-1 says. An
+// error frame takes 17 bits if all stations see the error at once, 23 if the flag of one is the
+// error of the others. Not modelled: FD frames (refused), overload frames, the difference between
+// a receiver that saw an error first and one that saw its flag, rounding of clocks that differ by
+// less than one percent.
 
 #include "can_bus.h"
 
@@ -245,13 +245,14 @@ static void on_end(void *self) {
     if (!sender->listening(sender->self)) {
         destroy(bus.sender_error, STUFF_ERROR);  // it was reset within the frame
     }
+    unsigned error = bus.receiver_error ? bus.receiver_error : STUFF_ERROR;
     for (unsigned i = 0; i < bus.receiver_count; i++) {
         CanStation *station = bus.receivers[i];
         if (!station->listening(station->self)) {
             continue;
         }
         if (bus.receiver_error || other_rate(station, sender)) {
-            station->error(station->self, false, bus.receiver_error ? bus.receiver_error : STUFF_ERROR);
+            station->error(station->self, false, error);
         } else {
             station->received(station->self, &frame);
         }

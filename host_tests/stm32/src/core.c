@@ -6,7 +6,7 @@
 // done here, between two basic blocks. An exception that is taken always stacks the whole frame:
 // lazy stacking of the FPU's registers (B1.5.7) differs in time only. Late arrival and tail-chaining
 // (B1.5.12) differ in time only, too. Not modelled: the MPU (no region is ever refused), caches,
-// access rights by CPACR, unaligned accesses to devices other than by refusal.
+// access rights by CPACR; an unaligned access to a device is made as two aligned ones.
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +89,23 @@ static void pass(uint32_t cycles) {
     clock.remainder %= clock.hz;
 }
 
+// Unicorn stores into a ROM all the same. The bytes that were there are put back after the block.
+#define STORES 64
+static struct {
+    uint8_t *at, bytes[4];
+    unsigned size;
+} stores[STORES];
+static unsigned store_count;
+
+static void undo_stores(void) {
+    while (store_count) {
+        store_count--;
+        memcpy(stores[store_count].at, stores[store_count].bytes, stores[store_count].size);
+    }
+}
+
 static void end_block(void) {
+    undo_stores();
     pass(clock.block);
     clock.block = 0;
 }
@@ -303,6 +319,13 @@ static bool on_bad_access(
     (void)engine, (void)unused;
     Memory *memory = memory_at((uint32_t)address);
     if (type == UC_MEM_WRITE_PROT && memory && memory->written) {
+        uint8_t *at = memory->bytes + ((uint32_t)address - memory->base);
+        if (store_count == STORES || size > 4) {
+            refuse("a store of %d bytes at %08x", size, (unsigned)address);
+        }
+        stores[store_count].at = at;
+        stores[store_count].size = (unsigned)size;
+        memcpy(stores[store_count++].bytes, at, (size_t)size);
         memory->written((uint32_t)address, (uint32_t)value, (unsigned)size);
         return true;
     }

@@ -55,7 +55,8 @@ static void update_line(const Dma *dma, unsigned i) {
     const Stream *stream = &dma->streams[i];
     irq_line(
         dma->part.irqs[i],
-        (stream->flags & TCIF && stream->cr & TCIE) || (stream->flags & HTIF && stream->cr & HTIE) ||
+        (stream->flags & TCIF && stream->cr & TCIE) ||
+            (stream->flags & HTIF && stream->cr & HTIE) ||
             (stream->flags & TEIF && stream->cr & TEIE) ||
             (stream->flags & DMEIF && stream->cr & DMEIE) ||
             (stream->flags & FEIF && stream->fcr & FEIE)

@@ -5,9 +5,10 @@
 //
 // It sees the two wires and no registers of a master, so it goes on giving its bit while a master
 // is reset. A byte is in the memory when its eighth bit has ended, before the acknowledge. The
-// times are those of Fast-mode Plus, 1 MHz at most. A time that was too short is refused at the next
-// edge of SCL, so that an edge which a reset of the master makes counts for nothing. Left out, and
-// refused: the high speed mode, the device ID and sleep. The write protect pin is at ground.
+// times are those of Fast-mode Plus, 1 MHz at most. A time that was too short is refused at the
+// next edge of SCL, so that an edge which a reset of the master makes counts for nothing. Left
+// out, and refused: the high speed mode, the device ID and sleep. The write protect pin is at
+// ground.
 
 #include "fram.h"
 

@@ -3,15 +3,15 @@
 // I2C of the F4: RM0090 chapter 27, RM0390 chapter 24, as a master.
 //
 // It drives SCL and SDA bit by bit; a bit has the low and the high time that CCR, DUTY and the
-// clock give. SDA changes at the falling edge of SCL. A rising edge takes no time, so TRISE is only
-// checked for being set. Whoever holds SCL low stretches it.
+// clock give. SDA changes at the falling edge of SCL. A rising edge takes no time, so TRISE is
+// only checked for being set. Whoever holds SCL low stretches it.
 //
 // Left out, and refused by the table of registers: slave mode (ACK with an own address, STOPF),
 // 10-bit addresses as far as ADD10 goes, DMA, SMBus, PEC and the digital filter. Refused as the
-// manual leaves it undefined: START with wrong FREQ, CCR or TRISE, or without pins; CCR, TRISE, FREQ
-// and FLTR while PE is set; CR1 while START or STOP is pending, unless PE is cleared; DR written
-// without SB or TXE; DR read or written with BTF, or written with SB, when SR1 was not read before;
-// STOP without a transfer; a third byte received with POS.
+// manual leaves it undefined: START with wrong FREQ, CCR or TRISE, or without pins; CCR, TRISE,
+// FREQ and FLTR while PE is set; CR1 while START or STOP is pending, unless PE is cleared; DR
+// written without SB or TXE; DR read or written with BTF, or written with SB, when SR1 was not
+// read before; STOP without a transfer; a third byte received with POS.
 
 #include "i2c_v1.h"
 

@@ -205,9 +205,7 @@ static void set_system_clock(void) {
     if (!hz) {
         refuse("RCC.CFGR.SW selects clock %u, which is not ready", (unsigned)source);
     }
-    if (hz > pwr_g4_most_hz()) {
-        refuse("SYSCLK %u Hz in this voltage range of PWR", (unsigned)hz);
-    }
+    pwr_g4_check(hz);
     hclk_hz = divide(hz, config >> 4 & 15, 8);
     flash_g4_check_latency(hclk_hz);
     core_clock(hclk_hz);
@@ -266,6 +264,10 @@ static void write_bdcr(uint32_t value) {
 
 static bool enabled(uint16_t enable_offset, uint32_t bit) {
     return *kept(enable_offset) & bit;
+}
+
+bool rcc_g4_pwr_clocked(void) {
+    return enabled(APB1ENR1, 1 << 28);
 }
 
 static uint32_t read(void *self, uint32_t offset) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// An SDHC card: SD Physical Layer Simplified Specification 6.00, chapters 4 and 5, SD bus mode. Its
-// blocks are a file. (A real SDHC card has more than 2 GB; this one may be smaller.)
+// An SDHC card: SD Physical Layer Simplified Specification 6.00, chapters 4 and 5, SD bus mode.
+// Its blocks are a file. (A real SDHC card has more than 2 GB; this one may be smaller.)
 //
 // A command that its state does not allow has no response, and sets ILLEGAL_COMMAND in the next
-// one. Optional commands that it has not (SCR says so) are such. Refused, as they are legal but not
-// modelled: erase, write protection, lock, CMD11, CMD15, and commands for a card that is powered
-// up too short a time or clocked too fast.
+// one. Optional commands that it has not (SCR says so) are such. Refused, as they are legal but
+// not modelled: erase, write protection, lock, CMD11, CMD15, and commands for a card that is
+// powered up too short a time or clocked too fast.
 //
 // Times, by settings in us: card_ready (50000) from the first ACMD41 on, card_latency (500) before
 // the first block of a read, card_write (2000) after each block.
@@ -162,7 +162,10 @@ static SdResponse sd_status(void) {
 }
 
 static SdResponse switch_function(uint32_t argument) {
-    static const uint8_t groups[14] = {0, 100, 0x80, 1, 0x80, 1, 0x80, 1, 0x80, 1, 0x80, 1, 0x80, 3};
+    // 100 mA, and the functions of the groups 6 to 1: the first only; of speed the second, too
+    static const uint8_t groups[14] = {
+        0, 100, 0x80, 1, 0x80, 1, 0x80, 1, 0x80, 1, 0x80, 1, 0x80, 3,
+    };
     unsigned speed = argument & 15;
     memset(card.answer, 0, sizeof card.answer);
     memcpy(card.answer, groups, sizeof groups);
@@ -332,13 +335,11 @@ static SdResponse command(unsigned index, uint32_t argument) {
             if (state != IDENTIFIED && state != STANDBY) {
                 return illegal();
             }
-            uint32_t bits = status().words[0];
+            uint32_t all = status().words[0];
+            uint32_t bits = (all >> 8 & 0xc000) | (all >> 6 & 0x2000) | (all & 0x1fff);
             card.state = STANDBY;
             card.rca = RCA;
-            return (SdResponse){
-                .kind = SD_SHORT,
-                .words = {RCA << 16 | (bits >> 8 & 0xc000) | (bits >> 6 & 0x2000) | (bits & 0x1fff)},
-            };
+            return (SdResponse){.kind = SD_SHORT, .words = {RCA << 16 | bits}};
         }
         case 6: return transfers ? switch_function(argument) : illegal();
         case 7: return state < STANDBY ? illegal() : select_card(argument);
@@ -381,7 +382,7 @@ static void check_clock(unsigned index) {
     }
     bool identifies = index == 41 || (index >= 1 && index <= 3) || index == 8;
     if (identifies && card.state < STANDBY && card.hz > SLOW_HZ) {
-        refuse("SD card: CMD%u at %u Hz, at most 400000 are allowed until it has an address", index,
+        refuse("SD card: CMD%u at %u Hz, at most 400000 until it has an address", index,
                (unsigned)card.hz);
     }
     uint32_t most = card.high_speed ? HIGH_SPEED_HZ : DEFAULT_HZ;

@@ -110,6 +110,7 @@ static void happen(void *self) {
     if (!overflows) {
         compare_at(timer, (uint32_t)count);
         restart(timer, (uint32_t)count);
+        update_irqs(timer);
         return;
     }
     if (!(*kept(timer, CR1) & UDIS)) {
@@ -195,7 +196,8 @@ void tim_add(const Tim *part) {
         {CR2, "CR2", .writable = 0x70},
         {SMCR, "SMCR", .writable = 0x80},
         {DIER, "DIER", .writable = 0x1f},
-        {SR, "SR", .writable = 0x1f, .ignored = 0x1fe0},
+        // timer.c of MicroPython and the HAL clear a flag by writing ones to all other bits.
+        {SR, "SR", .writable = 0x1f, .ignored = UINT32_MAX},
         {EGR, "EGR", .writable = 0x1f},
         {CCMR, "CCMR", .writable = 0xfcfc, .count = 2},
         {CCER, "CCER", .writable = 0xffff},
