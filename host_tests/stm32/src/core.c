@@ -582,6 +582,9 @@ static bool execute(void) {
     bool step = stepping;
     stop.by_block = stop.fault = false;
     stop.interrupt = 0;
+    if (step) {
+        uc_ctl_flush_tb(uc);  // blocks of more than one instruction are translated already
+    }
     uc_err error = uc_emu_start(uc, pc | 1, FOREVER, 0, step);
     if (step && !stop.by_block) {
         pass(1);
