@@ -147,7 +147,7 @@ def run_program(
     core: str = "cortex-m4",
     **settings: str | Path,
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs programs/NAME.c by itself. Its exit code is 0, or 1 after a failed check, or REFUSED."""
+    """Runs programs/NAME.c by itself: exit code 0, or 1 after a failed check, or REFUSED."""
     with tempfile.TemporaryDirectory() as folder:
         image = flash_image(program(name, *defines, core=core), Path(folder) / "flash")
         given = {"flash": image, "semihosting": "1", **settings}

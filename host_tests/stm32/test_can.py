@@ -27,8 +27,9 @@ from stm32.emulator import (
 BIT = 2 * US
 
 
-def test_bxcan_alone() -> None:
-    done = run_program("can_alone")
+@pytest.mark.parametrize("name", ["can_alone", "can_two"])
+def test_bxcan_without_a_host(name: str) -> None:
+    done = run_program(name)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -36,7 +36,8 @@ static struct {
     CanStation *senders[STATIONS], *receivers[STATIONS];
     unsigned sender_count, receiver_count;
     unsigned sender_error, receiver_error;  // 0: the frame was good
-    CanStation *suspended;                  // it may not send until `suspended_until`
+    CanStation *suspended[STATIONS];        // they may not send until `suspended_until`
+    unsigned suspended_count;
     Time suspended_until, disturbed_until;
     Event end, idle, sequence;
 } bus;
@@ -116,6 +117,15 @@ static bool is_passive(const CanStation *station) {
     return station->passive && station->passive(station->self);
 }
 
+static bool is_suspended(const CanStation *station) {
+    for (unsigned i = 0; i < bus.suspended_count && now() < bus.suspended_until; i++) {
+        if (bus.suspended[i] == station) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool other_rate(const CanStation *one, const CanStation *other) {
     uint32_t a = one->bit_ns(one->self), b = other->bit_ns(other->self);
     return (a > b ? a - b : b - a) * 100 > b;
@@ -162,13 +172,12 @@ static void start_frame(void) {
     unsigned offer_count = 0, best = 0;
     bus.sender_count = bus.receiver_count = 0;
     for (CanStation *station = stations; station; station = station->next) {
-        bool waits = station == bus.suspended && now() < bus.suspended_until;
         CanFrame *offer = &offers[offer_count];
         memset(offer, 0, sizeof *offer);
         if (!station->listening(station->self)) {
             continue;
         }
-        if (!waits && station->offer(station->self, offer)) {
+        if (!is_suspended(station) && station->offer(station->self, offer)) {
             if (offer->fd) {
                 refuse("%s sends a CAN FD frame, which the bus does not model", station->name);
             }
@@ -229,7 +238,7 @@ static void on_idle(void *self) {
     bus.busy = false;
     start_frame();
     if (!bus.busy) {
-        if (bus.suspended && now() < bus.suspended_until) {
+        if (bus.suspended_count && now() < bus.suspended_until) {
             event_at(&bus.idle, bus.suspended_until);
         }
         watch_idle();
@@ -241,7 +250,7 @@ static void on_end(void *self) {
     CanStation *sender = bus.senders[0];
     CanFrame frame = bus.frame;
     event_in(&bus.idle, bits_of(sender, INTERMISSION));
-    bus.suspended = NULL;
+    bus.suspended_count = 0;
     if (!sender->listening(sender->self)) {
         destroy(bus.sender_error, STUFF_ERROR);  // it was reset within the frame
     }
@@ -263,7 +272,7 @@ static void on_end(void *self) {
             continue;
         }
         if (is_passive(station)) {
-            bus.suspended = station;
+            bus.suspended[bus.suspended_count++] = station;
             bus.suspended_until = now() + bits_of(station, INTERMISSION + SUSPEND);
         }
         if (bus.sender_error) {

@@ -46,14 +46,14 @@ static struct {
     bool exited;
     int code;
     uint64_t cut_cycle;
-    Time cut_time;
     unsigned interrupt;  // that Unicorn has reported
     bool fault;          // of the access that was just made
     uint32_t address, pc;
-} stop = {.cut_cycle = UINT64_MAX, .cut_time = NEVER};
+} stop = {.cut_cycle = UINT64_MAX};
 
 static Cause cause;
 static Time stalled_until;
+static bool stepping;  // instruction by instruction, as power is cut within the next block
 static bool may_preempt;  // an exception has become pending, or masks have changed
 static Time masked_until;
 
@@ -133,11 +133,22 @@ void core_cut_at_cycle(uint64_t cycle) {
     stop.cut_cycle = cycle;
 }
 
-void core_cut_at_time(Time at) {
-    stop.cut_time = at;
+// Unicorn stores into a ROM what `written` has received, after the hook: it is taken back.
+static struct {
+    uint8_t *at;
+    unsigned size;
+    uint8_t bytes[8];
+} stored;
+
+static void undo_store(void) {
+    if (stored.size) {
+        memcpy(stored.at, stored.bytes, stored.size);
+        stored.size = 0;
+    }
 }
 
 static void fire_events(void) {
+    undo_store();
     Time reached = clock.now;
     for (Event *event; (event = events_take(reached));) {
         clock.now = event->at;
@@ -287,14 +298,10 @@ static Masks masks(void) {
     };
 }
 
-static bool cut_is_near(void) {
-    // No block is longer than a page of code.
-    return clock.cycles + 4096 >= stop.cut_cycle || clock.now + 50 * US >= stop.cut_time;
-}
-
 static void on_block(uc_engine *engine, uint64_t address, uint32_t size, void *unused) {
     (void)engine, (void)unused;
     end_block();
+    undo_store();
     stop.pc = (uint32_t)address;
     bool preempts = may_preempt && nvic_due(masks());
     if (clock.now >= clock.wake || preempts || stop.asked || stop.reset || stop.power_cut) {
@@ -302,8 +309,14 @@ static void on_block(uc_engine *engine, uint64_t address, uint32_t size, void *u
         uc_emu_stop(uc);
         return;
     }
-    if (!cut_is_near()) {
-        clock.block = instructions((uint32_t)address, size);
+    if (stepping) {
+        return;
+    }
+    clock.block = instructions((uint32_t)address, size);
+    if (clock.cycles + clock.block > stop.cut_cycle) {
+        clock.block = 0;
+        stepping = stop.by_block = true;
+        uc_emu_stop(uc);
     }
 }
 
@@ -319,6 +332,10 @@ static bool on_bad_access(
     (void)engine, (void)unused;
     Memory *memory = memory_at((uint32_t)address);
     if (type == UC_MEM_WRITE_PROT && memory && memory->written) {
+        undo_store();
+        stored.at = memory->bytes + ((uint32_t)address - memory->base);
+        stored.size = (unsigned)size;
+        memcpy(stored.bytes, stored.at, stored.size);
         uint8_t *at = memory->bytes + ((uint32_t)address - memory->base);
         if (store_count == STORES || size > 4) {
             refuse("a store of %d bytes at %08x", size, (unsigned)address);
@@ -361,6 +378,7 @@ void core_watch(uint32_t address, uint32_t size) {
     uc_hook_add(
         uc, &hook, UC_HOOK_MEM_WRITE, (void *)on_watched_write, NULL, address, address + size - 1
     );
+    uc_ctl_flush_tb(uc);
 }
 
 uint32_t core_pc(void) {
@@ -550,8 +568,7 @@ void core_power(bool on) {
         reset(true);
     } else {
         stop.cut_cycle = UINT64_MAX;
-        stop.cut_time = NEVER;
-        stop.power_cut = false;
+        stop.power_cut = stepping = false;
         devices_power_reset(true);
     }
     power_changed(on);
@@ -562,11 +579,14 @@ void core_power(bool on) {
 // Executes code until a hook ends it, and gives whether the core has come to a WFI.
 static bool execute(void) {
     uint32_t pc = get(UC_ARM_REG_PC);
-    bool stepping = cut_is_near();
+    bool step = stepping;
     stop.by_block = stop.fault = false;
     stop.interrupt = 0;
-    uc_err error = uc_emu_start(uc, pc | 1, FOREVER, 0, stepping);
-    if (stepping && !stop.by_block) {
+    if (step) {
+        uc_ctl_flush_tb(uc);  // blocks of more than one instruction are translated already
+    }
+    uc_err error = uc_emu_start(uc, pc | 1, FOREVER, 0, step);
+    if (step && !stop.by_block) {
         pass(1);
     }
     end_block();
@@ -585,7 +605,7 @@ static bool execute(void) {
         scb_fault_status(0x10000, 0);
         fault(EXCEPTION_USAGE_FAULT);
     } else if (!stop.by_block) {
-        return !stepping || (load((after - 2) & ~3u) >> 8 * ((after - 2) & 2) & 0xffff) == 0xbf30;
+        return !step || (load((after - 2) & ~3u) >> 8 * ((after - 2) & 2) & 0xffff) == 0xbf30;
     }
     return false;
 }
@@ -594,7 +614,7 @@ Stop core_run(Time until) {
     stop.asked = false;
     for (;;) {
         fire_events();
-        if (stop.power_cut || clock.cycles >= stop.cut_cycle || clock.now >= stop.cut_time) {
+        if (stop.power_cut || clock.cycles >= stop.cut_cycle) {
             core_power(false);
             return STOP_CUT;
         }
@@ -631,7 +651,6 @@ Stop core_run(Time until) {
         }
         may_preempt = nvic_pending();
         if (asleep && !nvic_wakes(masks())) {
-            next = stop.cut_time < next ? stop.cut_time : next;
             host_sleep(next);
             clock.now = next;
             continue;

@@ -35,7 +35,6 @@ void core_check_exceptions(void);
 uint64_t core_cycles(void);
 // Power is cut when the core has executed so many cycles.
 void core_cut_at_cycle(uint64_t cycle);
-void core_cut_at_time(Time at);
 // Exit code of a program, for STOP_EXIT
 int core_exit_code(void);
 // Addresses whose writes are told to `host_watch`.

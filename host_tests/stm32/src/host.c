@@ -108,6 +108,13 @@ static bool has_expected(void) {
            memmem(out->bytes + out->first, out->end - out->first, expected.text, expected.length);
 }
 
+static void put_out(Line *line, const uint8_t *bytes, size_t count) {
+    put(&line->out, bytes, count);
+    if (line == expected.line && has_expected()) {
+        core_stop();
+    }
+}
+
 Line *line_open(const char *name, void (*arrived)(void *self), void *self) {
     if (line_count == LINES) {
         refuse("the board has more than %d lines", LINES);
@@ -127,10 +134,7 @@ void line_put(Line *line, uint8_t byte) {
         (void)!write(line->pty, &byte, 1);
         return;
     }
-    put(&line->out, &byte, 1);
-    if (line == expected.line && has_expected()) {
-        core_stop();
-    }
+    put_out(line, &byte, 1);
 }
 
 static Line *find_line(const char *name) {
@@ -460,7 +464,7 @@ static void text_arrived(void *self) {
 
 void host_text(const char *text) {
     if (text_line) {
-        put(&text_line->out, (const uint8_t *)text, strlen(text));
+        put_out(text_line, (const uint8_t *)text, strlen(text));
     } else {
         fputs(text, stdout);
         fflush(stdout);
