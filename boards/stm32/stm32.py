@@ -164,8 +164,10 @@ def _free(scl: str, sda: str) -> None:
     """Ends the read that a reset has cut (UM10204, 3.1.16). A FRAM that was giving a 0 holds SDA,
     so that no START can be: clocks bring it to a 1 or to the bit of the acknowledgement, nine at
     most. A START and a STOP end what it does."""
-    data = machine.Pin(sda, machine.Pin.OPEN_DRAIN, value=1)
+    # Low first: until it is an open drain the pin would push against the FRAM.
+    data = machine.Pin(sda, machine.Pin.OPEN_DRAIN, value=0)
     clock = machine.Pin(scl, machine.Pin.OPEN_DRAIN, value=1)
+    data(1)
     for _ in range(9):
         if data():
             break
