@@ -18,6 +18,8 @@ POOL = const(34 * 1024)
 
 # FM24V10, 128 KiB, at two addresses: bus, addresses in the order of memory, bytes of a device.
 FRAM = (3, (0x50, 0x51), 0x10000)
+# I2C3_TIMINGR: 400 kHz from 170 MHz, SCL low for 1.4 us (RM0440, 41.4.10).
+FRAM_CLOCK = (0x4000_7810, 0x6096_1523)
 
 # TAMP_BKP0R: a backup register, which only the loss of VBAT clears.
 KEPT = const(0x4000_2500)
@@ -39,9 +41,9 @@ def console() -> "Stream":
     return stm32.text(3)
 
 
-def fram() -> "Region | None":
-    """The FRAM; None if it does not answer."""
-    return stm32.fram_i2c(*FRAM)
+def fram() -> "Region":
+    """The FRAM. OSError if it does not answer."""
+    return stm32.fram_i2c(*FRAM, PINS, *FRAM_CLOCK)
 
 
 def links(links: "Links") -> "list[Runner]":

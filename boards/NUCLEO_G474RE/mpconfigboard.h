@@ -16,3 +16,8 @@
 // start its ROM loader.
 #define MICROPY_HW_I2C3_SCL         (pin_A8)
 #define MICROPY_HW_I2C3_SDA         (pin_C9)
+
+// The RTC runs by the board's crystal. MicroPython selects that at each start and, without this, the
+// oscillator inside once somebody asks for the time: each change resets the backup registers.
+#undef MICROPY_HW_RTC_USE_LSE
+#define MICROPY_HW_RTC_USE_LSE      (1)

@@ -18,6 +18,8 @@ POOL = const(192 * 1024)
 
 # FM24V10, 128 KiB, at two addresses: bus, addresses in the order of memory, bytes of a device.
 FRAM = (1, (0x50, 0x51), 0x10000)
+# I2C1_TIMINGR: 400 kHz from 100 MHz, SCL low for 1.4 us (RM0433, 47.4.10).
+FRAM_CLOCK = (0x4000_5410, 0x3096_1623)
 
 # RTC_BKP0R: a backup register, which only the loss of VBAT clears.
 KEPT = const(0x5800_4050)
@@ -46,9 +48,9 @@ def console() -> "Stream":
     return stm32.text(6)
 
 
-def fram() -> "Region | None":
-    """The FRAM; None if it does not answer."""
-    return stm32.fram_i2c(*FRAM)
+def fram() -> "Region":
+    """The FRAM. OSError if it does not answer."""
+    return stm32.fram_i2c(*FRAM, PINS, *FRAM_CLOCK)
 
 
 def links(links: "Links") -> "list[Runner]":

@@ -18,9 +18,14 @@ POOL = const(34 * 1024)
 
 # FM24V10, 128 KiB, at two addresses: bus, addresses in the order of memory, bytes of a device.
 FRAM = (1, (0x50, 0x51), 0x10000)
+# I2C1_CCR: fast mode, 42 MHz / (3 * 35) = 400 kHz (RM0090, 27.6.8).
+FRAM_CLOCK = (0x4000_541C, 0x8023)
 
 # RTC_BKP0R: a backup register, which only the loss of VBAT clears.
 KEPT = const(0x4000_2850)
+
+# CAN_RF0R and CAN_RF1R of CAN1.
+CAN_FIFOS = (0x4000_640C, 0x4000_6410)
 
 # What is wired where; host_tests/boards compares it with MicroPython's pin tables.
 PINS = (
@@ -46,14 +51,14 @@ def console() -> "Stream":
     return stm32.text(3)
 
 
-def fram() -> "Region | None":
-    """The FRAM; None if it does not answer."""
-    return stm32.fram_i2c(*FRAM)
+def fram() -> "Region":
+    """The FRAM. OSError if it does not answer."""
+    return stm32.fram_i2c(*FRAM, PINS, *FRAM_CLOCK)
 
 
 def links(links: "Links") -> "list[Runner]":
     """The line to a host, and the CAN bus."""
-    return [stm32.uart(links, 6, 115_200), stm32.can(links, 1)]
+    return [stm32.uart(links, 6, 115_200), stm32.can(links, 1, fifos=CAN_FIFOS)]
 
 
 def kept() -> int:

@@ -5,6 +5,8 @@ it has of its own."""
 import machine
 from micropython import const
 
+import hsxvm
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,17 +131,50 @@ def unique_id() -> bytes:
     return machine.unique_id()
 
 
-def fram_i2c(bus: int, addresses: "tuple[int, ...]", device_size: int) -> "FramI2c | None":
-    """FRAM on an I2C bus, at 400 kHz; None if nothing answers at its first address."""
-    i2c = machine.I2C(bus, freq=400_000)
-    try:
-        # One question, and no scan of all addresses: on a bus that is stuck each costs a time-out.
-        i2c.writeto(addresses[0], b"")
-    except OSError:
-        return None
+def fram_i2c(
+    bus: int,
+    addresses: "tuple[int, ...]",
+    device_size: int,
+    pins: "tuple[tuple[str, str], ...]",
+    register: int,
+    timing: int,
+) -> "FramI2c":
+    """FRAM on an I2C bus. `pins`: the board's PINS, with I2C<bus>_SCL and _SDA. `register`, of the
+    bus, gets `timing`, as MicroPython's own is for another clock. OSError if nothing answers at
+    its first address."""
     from hsx.store.fram_i2c import FramI2c
 
-    return FramI2c(i2c, addresses, device_size)
+    named = dict(pins)
+
+    def opened() -> "machine.I2C":
+        _free(named["I2C%d_SCL" % bus], named["I2C%d_SDA" % bus])
+        i2c = machine.I2C(bus, freq=400_000)
+        # MicroPython 1.25 sends by software on a G4, at 250 kHz or less.
+        if "timeout" not in repr(i2c):
+            machine.mem32[register] = timing
+        return i2c
+
+    i2c = opened()
+    # One question, and no scan of all addresses: on a bus that is stuck each costs a time-out.
+    i2c.writeto(addresses[0], b"")
+    return FramI2c(i2c, addresses, device_size, renew=opened)
+
+
+def _free(scl: str, sda: str) -> None:
+    """Ends the read that a reset has cut (UM10204, 3.1.16). A FRAM that was giving a 0 holds SDA,
+    so that no START can be: clocks bring it to a 1 or to the bit of the acknowledgement, nine at
+    most. A START and a STOP end what it does."""
+    # Low first: until it is an open drain the pin would push against the FRAM.
+    data = machine.Pin(sda, machine.Pin.OPEN_DRAIN, value=0)
+    clock = machine.Pin(scl, machine.Pin.OPEN_DRAIN, value=1)
+    data(1)
+    for _ in range(9):
+        if data():
+            break
+        clock(0)
+        clock(1)
+    data(0)
+    data(1)
 
 
 def uart(links: "Links", port: int, baudrate: int) -> "UartRunner":
@@ -153,13 +188,20 @@ def uart(links: "Links", port: int, baudrate: int) -> "UartRunner":
     )
 
 
-def can(links: "Links", bus: int, bitrate: int = 500_000) -> "Runner":
-    """The CAN bus, by the class that this MicroPython has for it."""
+def can(
+    links: "Links",
+    bus: int,
+    bitrate: int = 500_000,
+    fifos: "tuple[int, int] | None" = None,
+) -> "Runner":
+    """The CAN bus, by the class that this MicroPython has for it. `fifos`: addresses of RF0R and
+    RF1R, of a bxCAN."""
+    registers = None if fifos is None else (machine.mem32, fifos[0], fifos[1])
     engine = links.can("CAN:%%d:%d" % bus, bitrate=bitrate)
     if hasattr(machine, "CAN"):
         from hsx.transport.can_machine import CanRunner as Machine
 
-        return Machine(lambda: machine.CAN(bus, bitrate), engine)
+        return Machine(lambda: machine.CAN(bus, bitrate), engine, fifos=registers)
     import pyb
 
     from hsx.transport.can_pyb import CanRunner as Pyb
@@ -170,7 +212,7 @@ def can(links: "Links", bus: int, bitrate: int = 500_000) -> "Runner":
         made.init(pyb.CAN.NORMAL, baudrate=bitrate, auto_restart=True)
         return made
 
-    return Pyb(opened, engine)
+    return Pyb(opened, engine, fifos=registers)
 
 
 # The card, of a part with SDIO or SDMMC.
@@ -192,10 +234,27 @@ def mount_sdcard(root: str) -> None:
     import vfs
 
     card = pyb.SDCard()
-    if not card.power(True):
+    if not _powered(card):
         raise OSError(_ENODEV)
     # The stub's SDCard differs from the stub's block device in the type of a result.
     vfs.mount(vfs.VfsFat(card), root, readonly=True)  # type: ignore[arg-type]
+
+
+def _powered(card: "Any") -> bool:
+    """Whether the card has started. Off first: the driver would take another card for the one that
+    it has started. It waits for a slow card where a Ctrl-C is raised whatever the lock says
+    (`mp_hal_delay_ms`): then it begins anew, and the Ctrl-C comes when the poll is over."""
+    interrupted = False
+    while True:
+        try:
+            card.power(False)
+            started = card.power(True)
+            break
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        hsxvm.interrupt()
+    return started
 
 
 def unmount_sdcard(root: str) -> None:

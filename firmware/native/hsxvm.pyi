@@ -54,6 +54,10 @@ def ed25519_verify(
     False for any other lengths, and for what `ed25519.h` names besides. Missing where the core was
     built without (HSX_ED25519=0). On a Cortex-M4 1.7 million instructions and 2 KiB of stack."""
 
+def interrupt() -> None:
+    """Raises KeyboardInterrupt in the main program as soon as that goes on, as Ctrl-C does: for a
+    callback that had to hold one back. Missing in a native module and on CPython."""
+
 def place(buf: "bytearray | memoryview", at: int, data: "bytes | bytearray | memoryview") -> None:
     """buf[at : at + len(data)] = data, without the slice that this allocates. EINVAL: `data` does
     not fit."""

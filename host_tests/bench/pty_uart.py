@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A pty with the node's end as a UART."""
 
+import fcntl
 import os
+import termios
 import tty
 
 
@@ -15,9 +17,13 @@ class PtyUart:
         self._theirs = theirs
         os.set_blocking(self.handle, False)
 
-    def readinto(self, buf):
+    def any(self):
+        waiting = fcntl.ioctl(self.handle, termios.FIONREAD, bytes(4))
+        return int.from_bytes(waiting, "little")
+
+    def readinto(self, buf, size=None):
         try:
-            data = os.read(self.handle, len(buf))
+            data = os.read(self.handle, len(buf) if size is None else size)
         except BlockingIOError:
             return None
         buf[: len(data)] = data
@@ -28,6 +34,9 @@ class PtyUart:
             return os.write(self.handle, buf)
         except BlockingIOError:
             return None
+
+    def deinit(self):
+        """The host's end stays."""
 
     def close(self):
         os.close(self.handle)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Each STM32 board's folder, checked without hardware and without ST's HAL (tools/boardcheck)."""
 
+import errno
 import importlib.util
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 import boardcheck
+import hsxvm
 from boardcheck import ROOT, Board
 from fakes import machine, pyb
 from fakes.fram import Fram
@@ -141,12 +143,18 @@ def load(monkeypatch: pytest.MonkeyPatch, name: str, path: Path) -> ModuleType:
     return module
 
 
-def test_board_finds_its_fram(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, addresses, size = module.FRAM
+@pytest.fixture
+def i2c(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> machine.I2C:
+    """The bus of the board's FRAM, with that on it."""
     bus = machine.I2C(1)
-    for address in addresses:
+    for address in module.FRAM[1]:
         bus.sim_attach(Fram(address))
     monkeypatch.setattr(machine, "I2C", lambda *arguments, **options: bus)
+    return bus
+
+
+def test_board_finds_its_fram(module: ModuleType, i2c: machine.I2C) -> None:
+    _, addresses, size = module.FRAM
     region = module.fram()
     assert region.size == size * len(addresses)
     region.write(size - 1, b"ab")
@@ -155,8 +163,80 @@ def test_board_finds_its_fram(module: ModuleType, monkeypatch: pytest.MonkeyPatc
     assert buf == b"ab"
 
 
-def test_board_without_its_fram_has_none(module: ModuleType) -> None:
-    assert module.fram() is None
+def test_board_without_its_fram_says_so(module: ModuleType) -> None:
+    with pytest.raises(OSError, match="no device acknowledges"):
+        module.fram()
+
+
+# Clock of the bus by part, and what its register means (RM0090 27.6.8, RM0440 41.4.10: both
+# filters take 50 ns, and the clock is seen two cycles later).
+def hertz_of_ccr(register: int) -> float:
+    return 42e6 / ((register & 0xFFF) * (25 if register & 0x4000 else 3))
+
+
+def hertz_of_timingr(register: int, clock: float) -> float:
+    tick = ((register >> 28) + 1) / clock
+    halves = (register & 0xFF) + (register >> 8 & 0xFF) + 2
+    return 1 / (halves * tick + 2 * (50e-9 + 2 / clock))
+
+
+# By board: the bus, its register (the manuals' memory maps), and that.
+FRAM_HERTZ = {
+    "PYBV11": (1, 0x4000_541C, hertz_of_ccr),
+    "NUCLEO_F446RE": (2, 0x4000_581C, hertz_of_ccr),
+    "NUCLEO_G474RE": (3, 0x4000_7810, lambda register: hertz_of_timingr(register, 170e6)),
+    "NUCLEO_H743ZI": (1, 0x4000_5410, lambda register: hertz_of_timingr(register, 100e6)),
+}
+
+
+def test_the_clock_of_the_fram_is_what_the_documents_say(
+    module: ModuleType, i2c: machine.I2C
+) -> None:
+    module.fram()
+    bus, register, hertz = FRAM_HERTZ[module.NAME]
+    assert (bus, register) == (module.FRAM[0], module.FRAM_CLOCK[0])
+    assert machine.mem32[register] == module.FRAM_CLOCK[1]
+    assert 390_000 < hertz(machine.mem32[register]) <= 401_000
+
+
+def test_a_bus_that_software_drives_has_no_register(
+    module: ModuleType, i2c: machine.I2C, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(i2c), "__repr__", lambda bus: "I2C(3, freq=500000, timeout=50000)")
+    module.fram()
+    assert module.FRAM_CLOCK[0] not in machine.mem32
+
+
+def held(module: ModuleType, clocks: int | None) -> None:
+    pins = dict(module.PINS)
+    bus = module.FRAM[0]
+    machine.sim_hold(pins[f"I2C{bus}_SCL"], pins[f"I2C{bus}_SDA"], clocks)
+
+
+@pytest.mark.parametrize("clocks", range(1, 10))
+def test_a_fram_that_a_reset_left_in_a_read_is_found(
+    module: ModuleType, i2c: machine.I2C, clocks: int
+) -> None:
+    held(module, clocks)
+    assert module.fram().size > 0
+
+
+def test_a_bus_that_is_held_down_for_ever_is_told(module: ModuleType, i2c: machine.I2C) -> None:
+    held(module, None)
+    with pytest.raises(OSError) as caught:
+        module.fram()
+    assert caught.value.errno == errno.ETIMEDOUT
+
+
+def test_a_fram_that_holds_the_bus_in_operation_is_read_all_the_same(
+    module: ModuleType, i2c: machine.I2C
+) -> None:
+    region = module.fram()
+    region.write(0, b"kept")
+    held(module, 5)
+    buf = bytearray(4)
+    region.readinto(0, buf)
+    assert buf == b"kept"
 
 
 def test_board_offers_a_line_and_a_bus(module: ModuleType) -> None:
@@ -313,6 +393,50 @@ def test_card_is_mounted_only_while_it_is_there(
     assert mounted == []
     with pytest.raises(OSError):
         module.mount_sdcard("/sd")
+
+
+@pytest.fixture
+def mounted(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> "list[SDCard]":
+    """The cards that were mounted, each as often as it was."""
+    if module.NAME == "NUCLEO_G474RE":
+        pytest.skip("the board has no slot")
+    done: list[SDCard] = []
+    vfs = SimpleNamespace(
+        VfsFat=lambda device: device,
+        mount=lambda volume, root, readonly: (
+            volume.readblocks(0, bytearray(512)) and done.append(volume)
+        ),
+        umount=lambda root: done.clear(),
+    )
+    monkeypatch.setitem(sys.modules, "vfs", vfs)
+    return done
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 9])
+def test_ctrl_c_while_a_card_starts_comes_when_it_has_started(
+    module: ModuleType, mounted: "list[SDCard]", monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    card = SDCard(bytearray(1024))
+    card.sim_refusals = refusals
+    monkeypatch.setattr(pyb, "SDCard", lambda: card)
+    raised: list[None] = []
+    monkeypatch.setattr(hsxvm, "interrupt", lambda: raised.append(None), raising=False)
+    machine.sim_interrupt()
+    module.mount_sdcard("/sd")
+    assert mounted == [card]
+    assert len(raised) == (refusals > 0)
+
+
+def test_another_card_is_read_though_the_driver_takes_the_slot_for_started(
+    module: ModuleType, mounted: "list[SDCard]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = SDCard(bytearray(1024))
+    monkeypatch.setattr(pyb, "SDCard", lambda: card)
+    module.mount_sdcard("/sd")
+    card.sim_remove()
+    card.sim_insert(bytearray(1024))
+    module.mount_sdcard("/sd")  # as after a soft reset, which does not switch the card off
+    assert mounted == [card, card]
 
 
 # ---- the build --------------------------------------------------------------------------------

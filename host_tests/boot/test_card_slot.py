@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A card that comes and goes while the node runs."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from bench.images import EXIT, SPIN, an_image
@@ -152,3 +154,16 @@ def test_a_card_taken_out_in_mid_scan_costs_what_was_being_loaded(tmp_path, monk
     slot.back()
     slot.wait(700)
     assert apps(slot) == ["first", "other", "worker"]
+
+
+def test_a_card_waits_until_a_transfer_over_can_is_over(slot, monkeypatch):
+    """Starting and reading it would cost frames of that."""
+    busy = [True]
+    links = SimpleNamespace(is_busy=lambda: busy[0], poll=lambda now: None, close=lambda: None)
+    monkeypatch.setattr(slot.bench.runtime, "links", links)
+    slot.back()
+    slot.wait(3000)
+    assert apps(slot) == []
+    busy[0] = False
+    slot.wait(600)
+    assert apps(slot) == ["worker"]

@@ -102,7 +102,7 @@ def test_the_slowest_of_bus_cpu_and_medium_sets_the_pace():
 
 def test_a_slow_medium_is_announced():
     made = a_node(ms_per_block=13)
-    assert made.paces == [("CAN:%d:0", pace(26_000, 0, 72, 500_000)[0], "FRAM")]
+    assert made.paces == [("CAN:127:0", pace(26_000, 0, 72, 500_000)[0], "FRAM")]
     assert ready(made) == made.paces[0][1] >> 6
 
 
@@ -118,13 +118,13 @@ def test_a_slow_cpu_is_announced(monkeypatch):
     monkeypatch.setattr(CanNode, "frame", frame)
     made = Links(OneBus(), bench.service)
     each = len(seen) // 5 * 2000 // len(seen)
-    assert made.paces == [("CAN:%d:0", pace(0, each, 72, 500_000)[0], "CPU")]
+    assert made.paces == [("CAN:127:0", pace(0, each, 72, 500_000)[0], "CPU")]
     assert ready(made) == made.paces[0][1] >> 6
 
 
 def test_a_node_that_keeps_up_with_the_bus_asks_for_no_pace():
     made = a_node(ms_per_block=0)
-    assert made.paces == [("CAN:%d:0", 4504, "bus")]
+    assert made.paces == [("CAN:127:0", 4504, "bus")]
     assert ready(made) == 0
 
 
@@ -210,3 +210,15 @@ def test_a_link_that_cannot_be_opened_is_told_once_and_tried_again(error, code, 
     told = [event[-1] for event in bench.service.events.since(0)]
     warning = {"source": "CAN", "code": code, "detail": detail}
     assert [data for data in told if data.get("source") == "CAN"] == [warning]
+
+
+def test_links_are_busy_while_a_session_is_under_way():
+    bench = RuntimeBench("nowhere", Medium(bytearray(0x20000)))
+    made = Links(OneBus(), bench.service)
+    (engine,) = made._buses
+    engine.number = 5
+    assert not made.is_busy()
+    engine.frame(can.ident(can.LOAD, 0), can.begin(7, 100, 1, 0), 0)
+    assert made.is_busy()
+    engine.abort(5)
+    assert not made.is_busy()

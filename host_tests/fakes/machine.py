@@ -26,6 +26,7 @@ HARD_RESET: Final = 2
 WDT_RESET: Final = 3
 
 _ENODEV = 19
+_ETIMEDOUT = 110
 # Stands for an argument that was left out where None is a value.
 _ABSENT: Any = type("_Absent", (), {"__repr__": lambda self: "(left out)"})()
 # MicroPython's scheduler queue (`py/mpconfig.h`, MICROPY_SCHEDULER_DEPTH).
@@ -41,6 +42,8 @@ class _Board:
         self.locked = False  # soft callbacks wait, as while a long C function runs
         self.queue: list[Callable[[], None]] = []  # callbacks that wait, at most 4
         self.refused = 0  # callbacks that found the queue full and never ran
+        self.interrupted = False  # Ctrl-C has come and was not raised yet
+        self.holds: dict[Any, _Hold] = {}  # by the SDA pin: a device that holds it down
 
     def schedule(self, callback: Callable[[], None]) -> None:
         if not self.locked:
@@ -53,8 +56,26 @@ class _Board:
 
 _board = _Board(Clock(), PWRON_RESET)
 
-# Registers that outlive a reset: 32 bits by address.
-mem32: dict[int, int] = {}
+
+class _Registers(dict[int, int]):
+    """Registers, 32 bits by address. Those of a peripheral that `sim_register` names are read
+    there; the others are backup registers, which outlive a reset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peripherals: dict[int, Callable[[], int]] = {}
+
+    def __getitem__(self, address: int) -> int:
+        read = self.peripherals.get(address)
+        return super().__getitem__(address) if read is None else read()
+
+
+mem32 = _Registers()
+
+
+def sim_register(address: int, read: Callable[[], int]) -> None:
+    """A peripheral's register, which `mem32` reads by `read()`."""
+    mem32.peripherals[address] = read
 
 
 def sim_power_on(clock: Clock | None = None, cause: int = PWRON_RESET) -> Clock:
@@ -64,6 +85,54 @@ def sim_power_on(clock: Clock | None = None, cause: int = PWRON_RESET) -> Clock:
         mem32.clear()
     _board = _Board(Clock() if clock is None else clock, cause)
     return _board.clock
+
+
+class _Hold:
+    """A device in the middle of a read that holds SDA at a 0 for `clocks` more of SCL; None: for
+    ever, as a short circuit."""
+
+    def __init__(self, scl: Any, clocks: int | None) -> None:
+        self.scl = scl
+        self.clocks = clocks
+        self.clock_is_low = False
+        self.data_is_low = False
+
+    def drive(self, pin: Any, level: int, sda: Any) -> bool:
+        """A pin was driven; whether that has ended the read."""
+        if pin == self.scl:
+            if level and self.clock_is_low and self.clocks:
+                self.clocks -= 1
+            self.clock_is_low = not level
+        elif pin == sda:
+            # A START and a STOP: SDA falls and rises while SCL is high and nobody else holds SDA.
+            if level and self.data_is_low and self.clocks == 0 and not self.clock_is_low:
+                return True
+            self.data_is_low = not level
+        return False
+
+
+def sim_hold(scl: Any, sda: Any, clocks: int | None) -> None:
+    """From now on a device holds `sda`, and every transfer on the bus times out, until `clocks`
+    more of `scl` and a STOP have come (UM10204, 3.1.16)."""
+    _board.holds[sda] = _Hold(scl, clocks)
+
+
+def sim_interrupt() -> None:
+    """Ctrl-C comes: bytecode raises it when no callback runs, a driver whenever it waits."""
+    _board.interrupted = True
+
+
+def sim_interrupted() -> bool:
+    """Whether a Ctrl-C is still to be raised."""
+    return _board.interrupted
+
+
+def sim_event_poll() -> None:
+    """MICROPY_EVENT_POLL_HOOK (mpconfigport.h:256-276), which drivers call while they wait: it
+    raises a pending KeyboardInterrupt, in a callback too (py/scheduler.c, mp_handle_pending)."""
+    if _board.interrupted:
+        _board.interrupted = False
+        raise KeyboardInterrupt
 
 
 def sim_clock() -> Clock:
@@ -146,10 +215,14 @@ class Pin:
         if x is _ABSENT:
             if self._mode == -1:
                 raise Misuse(f"pin {self.sim_id} is read before it has a mode")
-            return self.sim_level
+            hold = _board.holds.get(self.sim_id)
+            return 0 if hold is not None and hold.clocks != 0 else self.sim_level
         if self._mode not in (self.OUT, self.OPEN_DRAIN):
             raise Misuse(f"pin {self.sim_id} is written but is no output")
         self.sim_level = 1 if x else 0
+        for sda, hold in list(_board.holds.items()):
+            if hold.drive(self.sim_id, self.sim_level, sda):
+                del _board.holds[sda]
         return None
 
     def __call__(self, x: Any = _ABSENT, /) -> int | None:
@@ -251,6 +324,11 @@ class UART:
     """A serial port: what arrives waits in a buffer of `rxbuf` bytes (64 if not given), what does
     not fit is lost; `write` takes the time that the line takes.
 
+    A read waits for the byte after each that it has got, for `timeout_char`, of which the port
+    makes 2 ms and the time of a character at least (machine_uart.c:222-226 in 1.25.0), as long as
+    it has fewer bytes than it was asked for. It waits in `uart_rx_wait`
+    (uart.c:1039-1050), where a Ctrl-C is raised; the bytes that it has got by then are lost.
+
     Not modelled: parity, framing and flow control, a write that times out.
     """
 
@@ -331,6 +409,9 @@ class UART:
         self._bits = 9 + stop
         self._baudrate = baudrate
         self._timeout = timeout or 0  # ms to wait for the first byte
+        self._timeout_char = max(
+            timeout_char or 0, 13_000 // baudrate + 2
+        )  # and for the next ones
         self._room = 64 if rxbuf is None else rxbuf
         self._received = bytearray()
         self._open = True
@@ -383,13 +464,21 @@ class UART:
 
     def _take(self, nbytes: int) -> bytes | None:
         self._check()
-        if not self._received:
-            _board.clock.sleep_ms(self._timeout)
-        if not self._received:
-            return None
-        data = bytes(self._received[:nbytes])
-        del self._received[:nbytes]
-        return data
+        data = bytearray()
+        patience = self._timeout
+        while len(data) < nbytes and self._wait(patience):
+            data.append(self._received.pop(0))
+            patience = self._timeout_char
+        return bytes(data) or None
+
+    def _wait(self, ms: int) -> bool:
+        """`uart_rx_wait`: whether a byte is there."""
+        for _ in range(ms):
+            if self._received:
+                break
+            sim_event_poll()
+            _board.clock.sleep_ms(1)
+        return bool(self._received)
 
     def _check(self) -> None:
         if not self._open:
@@ -400,7 +489,8 @@ class I2C:
     """An I2C bus with the devices that `sim_attach` puts on it. Absent addresses do not
     acknowledge: ENODEV. A device that stops acknowledging makes `writeto` and `writevto` return
     fewer bytes and raises nothing; `writeto_mem` would hide that, so there it is `Misuse`.
-    Transfers take the time that the bus takes.
+    Transfers take the time that the bus takes. While a device holds SDA (`sim_hold`) a transfer
+    times out: no START comes about (i2c.c:131-133 in 1.25.0).
 
     Not modelled: `start`, `stop` and transfers without a stop, clock stretching, arbitration.
     """
@@ -419,6 +509,10 @@ class I2C:
             raise ValueError("the STM32 port's I2C takes a bus number and has fixed pins")
         self._devices: dict[int, Fram] = {}
         self._freq = freq
+        self._patience = timeout  # us
+
+    def __repr__(self) -> str:
+        return f"I2C(1, freq={self._freq})"
 
     def init(self, *, scl: Any = _ABSENT, sda: Any = _ABSENT, freq: int = 400000) -> None:
         self._freq = freq
@@ -475,6 +569,9 @@ class I2C:
         del self._devices[addr]
 
     def _device(self, addr: int, length: int) -> "Fram":
+        if _board.holds:
+            _board.clock.sleep_us(self._patience)
+            raise OSError(_ETIMEDOUT, "no START: SDA is held down")
         # Address and data bytes, nine bits each with the acknowledgement.
         _board.clock.sleep_us((1 + length) * 9 * 1_000_000 // self._freq)
         device = self._devices.get(addr)

@@ -5,35 +5,38 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from fakes import Misuse, machine
-from fakes.bxcan import MAILBOXES, BxCan, Fifo
-from fakes.canbus import Frame
+from fakes.bxcan import BxCan
+from fakes.can_controller import PLACES, Controller
+from fakes.canbus import FD_BYTES, Frame, written
+from fakes.fdcan import FULL, LOST, NEW
+from fakes.fdcan import FdCan as FdController
 
 if TYPE_CHECKING:
     Readable = bytes | bytearray | memoryview
 
-__all__ = ["CAN"]
+__all__ = ["CAN", "FdCan"]
 
 _EINVAL = 22
 _PATIENCE = 10  # ms that opening waits for an idle bus
 
 
-class CAN(BxCan):
-    """bxCAN (fakes/bxcan.py) under the driver of MicroPython's STM32 port.
+class _Driver(Controller):
+    """The driver of MicroPython's STM32 port over either controller.
 
-    Facts of `extmod/machine_can.c` and `ports/stm32/machine_can.c` that it follows (read in the
-    development branch that the stubs describe, as 1.25.0 has no such class):
+    Facts of `extmod/machine_can.c` and `ports/stm32/machine_can.c` that it follows (read in master
+    1c3c2011 of 2026-08, as 1.25.0 has no such class):
     - The handler is called for frames that are there, never for a full FIFO or an overflow: these
-      are flags that the next `recv` returns, and `get_counters()` counts overflows.
+      are flags that the next `recv` returns, and `get_counters()` counts overflows
+      (machine_can.c:434-446).
     - `recv` looks into FIFO 0, then into FIFO 1, returns None if both are empty, and turns all
-      interrupts of the FIFO that it read on again. It resizes the caller's memoryview in place.
-    - Filters are 32 bits with the frame format, and go to FIFO 0 and FIFO 1 in turn. Remote frames
-      pass them.
+      interrupts of the FIFO that it read on again (machine_can.c:204-233). It resizes the caller's
+      memoryview in place, and copies as many bytes as the DLC says, whatever the memoryview holds
+      (extmod/machine_can.c:502-512).
+    - `irq` turns all interrupts of both FIFOs on.
+    - Filters go to FIFO 0 and FIFO 1 in turn. Remote frames pass them.
     - `send` returns None where three frames wait, or one of the same identifier: it does not let
       frames of one identifier overtake each other. Off the bus it takes frames like elsewhere.
-    - `restart()` waits in a loop for an idle bus, and drops what waits. Nothing else ends bus-off.
     - `init` and `deinit` forget filters (`init` by the reset of the peripheral) and interrupts.
-    - `init` waits 10 ms for 11 recessive bits; on a bus that is held down it raises an OSError
-      that has a text and no number.
 
     As in fakes/pyb.py, `recv` puts another memoryview over the same buffer into the list.
 
@@ -78,13 +81,11 @@ class CAN(BxCan):
             raise ValueError("unable to calculate BRP for baudrate")
         self._mode = mode
         self._filters: list[tuple[int, int, int]] = []
-        self._handler: Callable[[CAN], object] | None = None
+        self._handler: Callable[[Any], object] | None = None
         self._errors = 0
         self._overruns = 0
         self._state = self.STATE_STOPPED
-        if self.sim_stuck and mode == self.MODE_NORMAL:
-            machine.sim_clock().sleep_ms(_PATIENCE)
-            raise OSError("CAN init failed")
+        self._start()
         self._power_up()
         self._state = self.STATE_ACTIVE
 
@@ -94,8 +95,8 @@ class CAN(BxCan):
 
     def restart(self) -> None:
         self._check()
-        self._wait_for_idle()
-        self._mailboxes = [None] * MAILBOXES
+        self._restart()
+        self._mailboxes = [None] * PLACES
         self._entered = [0] * 5
         self._overruns = 0
 
@@ -126,7 +127,7 @@ class CAN(BxCan):
 
     def irq(
         self,
-        handler: "Callable[[CAN], object] | None" = None,
+        handler: "Callable[[Any], object] | None" = None,
         trigger: int = 0,
         hard: bool = False,
     ) -> None:
@@ -134,26 +135,24 @@ class CAN(BxCan):
         if trigger & ~self.IRQ_RX or not hard:
             raise Misuse("only hard handlers of IRQ_RX are modelled")
         self._handler = handler
-        for fifo in self._fifos:
-            fifo.interrupts(bool(trigger), bool(trigger))
+        for fifo in (0, 1):
+            self._turn(fifo, bool(trigger))
         self._serve()
 
     def recv(self, arg: "list[Any] | None" = None) -> "list[Any] | None":
         self._check()
         if arg is not None and not isinstance(arg[1], memoryview):
             raise TypeError
-        if arg is not None and len(arg[1].obj) < 8:
-            raise Misuse("the buffer holds fewer than 8 bytes: the device writes beyond it")
-        fifo = next((fifo for fifo in self._fifos if fifo.frames), None)
-        if fifo is None:
+        number = next((number for number in (0, 1) if self._fifos[number].frames), None)
+        if number is None:
             return None
-        frame, _ = fifo.frames.pop(0)
-        fifo.interrupts(self._handler is not None, self._handler is not None)
-        result: list[Any] = [0, memoryview(bytearray(8)), 0, 0] if arg is None else arg
-        whole = memoryview(result[1].obj)
-        whole[: len(frame.data)] = bytes(len(frame.data)) if frame.rtr else frame.data
+        frame, _ = self._fifos[number].take()
+        self._turn(number, self._handler is not None)
+        result: list[Any] = [0, memoryview(bytearray(64)), 0, 0] if arg is None else arg
+        size = self._bytes(frame)
+        data = bytes(size) if frame.rtr else frame.data.ljust(size, b"\0")
         flags = self.FLAG_RTR * frame.rtr | self.FLAG_EXT_ID * frame.extframe
-        result[:4] = [frame.id, whole[: len(frame.data)], flags, self._errors]
+        result[:4] = [frame.id, written(result[1], data), flags, self._errors]
         self._errors = 0
         return result
 
@@ -166,10 +165,11 @@ class CAN(BxCan):
         if not 0 <= id < 1 << 11:
             raise ValueError("invalid id")
         waiting = [frame.id for frame in self._mailboxes if frame is not None]
-        if len(waiting) == MAILBOXES or (id in waiting and not flags):
+        if len(waiting) == PLACES or (id in waiting and not flags):
             return None
         place = self._mailboxes.index(None)
         self._mailboxes[place] = Frame(id, bytes(data))
+        self._queued(place)
         return place
 
     def _looped(self) -> bool:
@@ -185,17 +185,101 @@ class CAN(BxCan):
                 return place % 2, place
         return None
 
-    def _interrupt(self, number: int, fifo: Fifo) -> None:
-        pending = fifo.on_pending and bool(fifo.frames)
-        if fifo.full:
-            fifo.on_full = fifo.full = False
-            if not fifo.overrun:
-                self._errors |= self.RECV_ERR_FULL
-        if fifo.overrun:
-            fifo.on_overrun = fifo.overrun = False
+    def _told(self, pending: bool, full: bool, overrun: bool) -> None:
+        """`machine_can_irq_handler`, for what an interrupt has found."""
+        if full:
+            self._errors |= self.RECV_ERR_FULL
+        if overrun:
             self._errors |= self.RECV_ERR_OVERRUN
             self._overruns += 1
+        if pending and self._handler is not None:
+            self._handler(self)
+
+    # What differs between the controllers.
+
+    def _start(self) -> None:
+        """What `init` waits for."""
+        raise NotImplementedError
+
+    def _restart(self) -> None:
+        raise NotImplementedError
+
+    def _bytes(self, frame: Frame) -> int:
+        """How many bytes the driver copies."""
+        raise NotImplementedError
+
+    def _queued(self, place: int) -> None:
+        raise NotImplementedError
+
+    def _turn(self, fifo: int, on: bool) -> None:
+        """All interrupts of a FIFO."""
+        raise NotImplementedError
+
+
+class CAN(_Driver, BxCan):
+    """`machine.CAN` of an STM32F4. Facts of `can.c` (master 1c3c2011):
+
+    - An interrupt for a full FIFO or an overflow calls the handler too, if a frame is there and
+      its interrupt is on (can.c:548, :563): such a callback does not find the FIFO empty.
+    - `init` waits 10 ms for 11 recessive bits; on a bus that is held down it raises an OSError
+      that has a text and no number. `restart()` waits in a loop for an idle bus, and drops what
+      waits. Nothing else ends bus-off.
+    - It copies up to 15 bytes, for a DLC above 8.
+    """
+
+    def _start(self) -> None:
+        if self.sim_stuck and self._mode == self.MODE_NORMAL:
+            machine.sim_clock().sleep_ms(_PATIENCE)
+            raise OSError("CAN init failed")
+
+    def _restart(self) -> None:
+        self._wait_for_idle()
+
+    def _bytes(self, frame: Frame) -> int:
+        return frame.length()
+
+    def _queued(self, place: int) -> None:
+        """The mailboxes need no order."""
+
+    def _turn(self, fifo: int, on: bool) -> None:
+        self._fifos[fifo].interrupts(on, on)
+
+    def _interrupt(self, number: int) -> None:
+        fifo = self._fifos[number]
+        full, overrun = fifo.full, fifo.overrun
+        pending = fifo.on_pending and bool(fifo.frames)
+        if full:
+            fifo.on_full = fifo.full = False
+        if overrun:
+            fifo.on_overrun = fifo.overrun = False
         if pending:
             fifo.on_pending = False
-            assert self._handler is not None
-            self._handler(self)
+        self._told(pending, full and not overrun, overrun)
+
+
+class FdCan(_Driver, FdController):
+    """`machine.CAN` of an STM32G4 or STM32H7. Facts of `fdcan.c` (master 1c3c2011):
+
+    - The handler is called for a new frame alone; its interrupt is off by then.
+    - `init` does not wait for the bus, and neither does `restart()`.
+    - It copies as many bytes as a frame of CAN FD with that DLC has, up to 64.
+    """
+
+    def _start(self) -> None:
+        """The controller waits for an idle bus by itself."""
+
+    def _restart(self) -> None:
+        self._clear_init()
+
+    def _bytes(self, frame: Frame) -> int:
+        return FD_BYTES[frame.length()]
+
+    def _queued(self, place: int) -> None:
+        self._order.append(place)
+
+    def _turn(self, fifo: int, on: bool) -> None:
+        self._fifos[fifo].enabled = NEW | FULL | LOST if on else 0
+
+    def _interrupt(self, number: int) -> None:
+        due = self._served(number)
+        self._told(bool(due & NEW), bool(due & FULL), bool(due & LOST))

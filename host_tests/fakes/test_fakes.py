@@ -116,11 +116,16 @@ _DUNDERS = ("__init__", "__call__")
 
 def public(owner: "ModuleType | type") -> Iterator[tuple[str, Any]]:
     """What code under test could use: neither private, nor a test's own, nor imported."""
-    home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
-    for name, value in vars(owner).items():
+    bases = [owner] if isinstance(owner, ModuleType) else owner.__mro__[-2::-1]
+    home = owner.__name__ if isinstance(owner, ModuleType) else "fakes"
+    for name, value in {
+        name: value for base in bases for name, value in vars(base).items()
+    }.items():
         if name.startswith(("sim_", "_")) and name not in _DUNDERS:
             continue
-        if getattr(value, "__module__", home) == home and not isinstance(value, ModuleType | bool):
+        if getattr(value, "__module__", home).startswith(home) and not isinstance(
+            value, ModuleType | bool
+        ):
             yield name, value
 
 
@@ -600,7 +605,10 @@ def test_loopback_receives_what_it_sends() -> None:
         lambda can: can.send(b"", 1, timeout=10),
         lambda can: can.setfilter(14, CAN.LIST16, 0, (1, 2, 3, 4)),
         lambda can: can.setfilter(0, CAN.LIST16, 0, (1, 2, 3, 0x800)),
-        lambda can: can.recv(0, [0, 0, 0, 0, memoryview(bytearray(7))]),
+        lambda can: (
+            can.sim_receive(Frame(0x7FF, bytes(8), dlc=9)),
+            can.recv(0, [0, 0, 0, 0, memoryview(bytearray(8))]),
+        ),
         lambda can: (can.deinit(), can.send(b"", 1)),
     ],
 )

@@ -149,8 +149,9 @@ class Line:
     def __init__(self):
         self.data = memoryview({frames!r})
         self.at = self.sent = 0
-    def readinto(self, buf):
-        size = min(len(buf), len(self.data) - self.at)
+    def any(self):
+        return len(self.data) - self.at
+    def readinto(self, buf, size):
         for n in range(size):
             buf[n] = self.data[self.at + n]
         self.at += size

@@ -2,15 +2,13 @@
 """The runner over the simulated `machine.UART`, and both runners over a pty with real bytes."""
 
 import itertools
-import os
-import pty
 import random
 import threading
 import time
-import tty
 
 import pytest
 
+from bench.pty_uart import PtyUart
 from bench.uart_engines import HEADER, Echo, StrictSink
 from fakes import machine
 from hsx import ticks
@@ -144,6 +142,20 @@ def test_a_driver_that_takes_a_part_of_what_is_written_gets_all_the_rest_later(t
     assert sent[0] == sent[1]
 
 
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 1000])
+def test_a_poll_does_not_wait_for_more_and_lets_no_ctrl_c_out(size):
+    """The driver raises it wherever it waits, and forgets the bytes that it has taken."""
+    desk = Desk()
+    desk.runner.open()
+    desk.uarts[-1].sim_receive(bytes(size))
+    machine.sim_interrupt()
+    before = desk.clock.ticks_us()
+    desk.runner.poll(desk.now)
+    assert desk.clock.ticks_diff(desk.clock.ticks_us(), before) == 0
+    assert desk.runner.stats()["received"] == size
+    assert machine.sim_interrupted()  # the main program gets it
+
+
 def test_a_flood_does_not_hold_a_poll():
     desk = Desk(room=100_000)
     desk.runner.open()
@@ -155,47 +167,19 @@ def test_a_flood_does_not_hold_a_poll():
 # ---- over a pty -------------------------------------------------------------------------------
 
 
-class PtyUart:
-    """The board's end of a pty with the methods of a UART that the runner uses."""
-
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-
-    def readinto(self, buf):
-        try:
-            data = os.read(self._handle, len(buf))
-        except BlockingIOError:
-            return None
-        buf[: len(data)] = data
-        return len(data)
-
-    def write(self, buf):
-        try:
-            return os.write(self._handle, buf)
-        except BlockingIOError:
-            return None
-
-    def deinit(self):
-        pass
-
-
 @pytest.fixture
 def board():
     """A node on a pty, polled by a thread; `path` is the host's end."""
-    ours, theirs = pty.openpty()
-    tty.setraw(theirs)
-    os.set_blocking(ours, False)
-    made = Board(ours, theirs)
+    made = Board()
     yield made
     made.unplug()
 
 
 class Board:
-    def __init__(self, handle: int, line: int) -> None:
-        self.path = os.ttyname(line)
-        self._line = line  # open, or the pty is gone before a host is there
+    def __init__(self) -> None:
+        self._uart = PtyUart()
+        self.path = self._uart.path
         self.sink, self.echo = StrictSink(), Echo()
-        self._handle = handle
         self._over = threading.Event()
         self._lock = threading.Lock()
         self.reset()
@@ -206,7 +190,7 @@ class Board:
         with self._lock:
             self.sink = StrictSink(medium=self.sink.medium)
             self.engine = UartNode(self.sink, self.echo, "UART:2")
-            self.runner = UartRunner(lambda: PtyUart(self._handle), self.engine)
+            self.runner = UartRunner(lambda: self._uart, self.engine)
             self.runner.open()
 
     def _run(self) -> None:
@@ -220,8 +204,7 @@ class Board:
         if not self._over.is_set():
             self._over.set()
             self._thread.join()
-            os.close(self._handle)
-            os.close(self._line)
+            self._uart.close()
 
 
 @pytest.mark.requirement("P-73")

@@ -65,6 +65,7 @@ class Links:
         self._loads = loads
         self._commands: "SignedCommands | None" = None  # with the first link
         self._engines: "list[Any]" = []
+        self._buses: "list[CanNode]" = []  # those of CAN
         self._requests: "list[Requests]" = []
         self._events: "list[bytes]" = []  # one a link that waits to be sent
         # Of each CAN link: name, frames in a second, and what sets them, as pace().
@@ -91,7 +92,8 @@ class Links:
         kept, by = pace(self._block_us(), self._frame_us(engine), frames, bitrate)
         if by != "bus":
             engine.pace = kept
-        self.paces.append((name, kept, by))
+        self._buses.append(engine)
+        self.paces.append((name % number, kept, by))
         return self._added(engine)
 
     def repl(self) -> "ReplLink":
@@ -129,6 +131,13 @@ class Links:
         """Whether the node is a station of a CAN bus, with a number."""
         return bool(self._stations())
 
+    def is_busy(self) -> bool:
+        """Whether a transfer over CAN is under way. Allocates nothing."""
+        for bus in self._buses:  # noqa: SIM110  any() would allocate a generator
+            if bus.is_busy():
+                return True
+        return False
+
     def ask(self, message: bytes) -> None:
         """Sends the masters of all buses a message that they did not ask for."""
         for engine in self._stations():
@@ -152,7 +161,7 @@ class Links:
         (self._shut if _refusal(runner) else self.runners).append(runner)
 
     def _stations(self) -> "list[CanNode]":
-        return [engine for engine in self._engines if getattr(engine, "number", 127) != 127]
+        return [engine for engine in self._buses if engine.number != 127]
 
     def _block_us(self) -> int:
         """How long a block takes to be compared and written: twice what reading one does."""

@@ -111,7 +111,9 @@ class Runtime:
             steps = self.service.poll(now)
             if steps is not None:
                 self._job = Job(self._after(steps))
-            else:
+            elif self.links is None or not self.links.is_busy():
+                # A card that starts holds a poll up, and MicroPython masks the interrupts of CAN
+                # while it reads one: no transfer is to pay for that.
                 card = self._scan.watch(now, self._takes_cards())
                 if card is not None:
                     self._job = Job(card)

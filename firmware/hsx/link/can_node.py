@@ -164,6 +164,10 @@ class CanNode(Receiver):
         """Sends the master a message that it did not ask for. False: one is still going out."""
         return self._messages is not None and self._messages.tell(data)
 
+    def is_busy(self) -> bool:
+        """Whether a session is under way."""
+        return self._session >= 0 and self._state not in (_DONE, _FAIL)
+
     def abort(self, errno: int) -> None:
         """Ends the session from this side: the master is told `errno` when it next asks."""
         if self._session >= 0:
@@ -228,7 +232,7 @@ class CanNode(Receiver):
             return
         # A session that is under way ends by its ABORT or in silence; nobody can ask for blocks
         # who never sends.
-        if self._is_busy() or self.number == UNNUMBERED:
+        if self.is_busy() or self.number == UNNUMBERED:
             return
         total = data[4] | data[5] << 8 | data[6] << 16
         self._leave(_WAITING)
@@ -251,7 +255,7 @@ class CanNode(Receiver):
             return
         tag = data[2] << 8
         if self._session < 0 or data[2] != self._session & 0xFF:
-            self._status = tag | (_BUSY if self._is_busy() else _NONE)
+            self._status = tag | (_BUSY if self.is_busy() else _NONE)
             return
         self._last = now
         action = data[1] >> 4
@@ -264,9 +268,6 @@ class CanNode(Receiver):
                     self._fail(-errno)
         is_ready = action == 0 and self._state == _RECEIVING
         self._status = tag | (_READY if is_ready else self._state)
-
-    def _is_busy(self) -> bool:
-        return self._session >= 0 and self._state not in (_DONE, _FAIL)
 
     def _leave(self, state: int) -> None:
         """The session is over, or another begins."""

@@ -9,22 +9,31 @@ its `writevto` and `readfrom_into`.
 from ..errors import EINVAL, EIO, ENODEV, HsxError
 from .region import Region
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 class FramI2c(Region):
     """`addresses`: bus addresses in the order of the memory. `device_size`: bytes of each, at most
-    65,536. `transfer`: the most payload bytes of one bus transfer."""
+    65,536. `transfer`: the most payload bytes of one bus transfer. `renew`: makes the bus anew; a
+    transfer that a bus error has ended is tried once more after it, as a controller that timed out
+    may not get out of that by itself."""
 
     def __init__(
         self,
-        bus: object,
+        bus: "Any",
         addresses: "tuple[int, ...]" = (0x50,),
         device_size: int = 0x8000,
         transfer: int = 32,
+        renew: "Callable[[], Any] | None" = None,
     ) -> None:
         if not addresses or not 0 < device_size <= 0x10000 or transfer < 1:
             raise HsxError(EINVAL, "begin", "devices of a FRAM")
         Region.__init__(self, device_size * len(addresses))
         self._bus = bus
+        self._renew = renew
         self._addresses = addresses
         self._device_size = device_size
         self._transfer = transfer
@@ -45,34 +54,45 @@ class FramI2c(Region):
         while done < len(buf):
             count = self._span(addr + done, len(buf) - done)
             device = self._addresses[(addr + done) // self._device_size]
-            self._send(device, self._address, 2)
-            try:
-                self._bus.readfrom_into(device, buf[done : done + count])  # type: ignore[attr-defined]
-            except OSError as error:
-                raise _failed(error)
+            self._tried(self._fetch, device, buf[done : done + count])
             done += count
 
     def _write(self, addr: int, buf: memoryview) -> None:
         done = 0
         while done < len(buf):
             count = self._span(addr + done, len(buf) - done)
-            self._vector[1] = buf[done : done + count]  # type: ignore[call-overload]
             device = self._addresses[(addr + done) // self._device_size]
-            self._send(device, self._vector, 2 + count)
+            self._tried(self._put, device, buf[done : done + count])
             done += count
 
-    def _send(self, device: int, vector: "tuple | list", count: int) -> None:
-        """One bus transfer; the bus reports a byte that nobody acknowledged by a smaller count."""
+    def _tried(
+        self, transfer: "Callable[[int, memoryview], None]", device: int, part: memoryview
+    ) -> None:
         try:
-            acked = self._bus.writevto(device, vector)  # type: ignore[attr-defined]
+            try:
+                transfer(device, part)
+            except OSError as error:
+                if self._renew is None or error.errno == ENODEV:
+                    raise
+                self._bus = self._renew()
+                transfer(device, part)
         except OSError as error:
-            raise _failed(error)
-        # Ports count the address or not; a whole transfer counts at least its data and address.
-        if acked < count:
+            if isinstance(error, HsxError):
+                raise
+            if error.errno == ENODEV:
+                raise HsxError(ENODEV, "write", "no FRAM at this bus address")
+            raise HsxError(EIO, "write", "bus error at the FRAM")
+
+    def _fetch(self, device: int, part: memoryview) -> None:
+        self._send(device, self._address, 2)
+        self._bus.readfrom_into(device, part)
+
+    def _put(self, device: int, part: memoryview) -> None:
+        self._vector[1] = part  # type: ignore[call-overload]
+        self._send(device, self._vector, 2 + len(part))
+
+    def _send(self, device: int, vector: "tuple | list", count: int) -> None:
+        """One bus transfer; the bus reports a byte that nobody acknowledged by a smaller count.
+        Ports count the address or not; a whole transfer counts at least its data and address."""
+        if self._bus.writevto(device, vector) < count:
             raise HsxError(EIO, "write", "FRAM stopped acknowledging")
-
-
-def _failed(error: OSError) -> HsxError:
-    if error.errno == ENODEV:
-        return HsxError(ENODEV, "write", "no FRAM at this bus address")
-    return HsxError(EIO, "write", "bus error at the FRAM")

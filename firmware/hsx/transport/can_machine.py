@@ -4,6 +4,10 @@
 That class deals filters out to the receive FIFOs in turn: BLOCK and DATA get FIFO 0 by the order
 of the filters, all the rest FIFO 1. `recv` looks into FIFO 0 first, so the ring, which a hard
 interrupt fills, keeps the order (rule 9 of docs/links.md).
+
+The driver turns the interrupt of a FIFO off before it calls back, and only `recv` turns it on
+again. A frame that comes while a callback runs is taken by that callback, but its interrupt is due
+still: the next callback finds nothing, and the interrupt stays off. The poll after it turns it on.
 """
 
 from micropython import const
@@ -24,6 +28,9 @@ _BULK = const(0x300)  # identifiers of BLOCK and DATA, without the base
 _REST = const(0x200)  # RET and LOAD; the four operations below it begin with 0
 _OFF = const(4)  # STATE_BUS_OFF
 _RETURN = const(1000)  # ms that the controller stays off the bus
+_LONGEST = const(64)  # bytes that the driver of an FDCAN writes for a frame of DLC 15
+_FMP = const(3)  # frames, and one was lost: in both registers RFxR of a bxCAN (RM0090 32.9.2)
+_FOVR = const(0x10)
 
 
 class CanRunner:
@@ -31,7 +38,8 @@ class CanRunner:
     bit rate. `base`: 0x400, the bit that all identifiers have. `frames`: what the ring holds, at
     10 bytes each; 72 are 16 ms of a full bus at 500 kbit/s, as long as 5 ms of stall between polls
     every 10 ms take. `changed`: called with the state in a poll when the controller's error state
-    is another than before (1 active, 2 warning, 3 passive, 4 off the bus).
+    is another than before (1 active, 2 warning, 3 passive, 4 off the bus). `fifos`: of a bxCAN,
+    which tells overruns there: `machine.mem32`, addresses of the registers RF0R and RF1R.
 
     A controller that is off the bus is opened anew each second until that succeeds: `restart()` of
     the driver would wait for an idle bus without any limit, while opening gives up after 10 ms.
@@ -46,6 +54,7 @@ class CanRunner:
         base: int = 0x400,
         frames: int = 72,
         changed: "Callable[[int], object] | None" = None,
+        fifos: "tuple[Any, int, int] | None" = None,
     ) -> None:
         self._open_can = open_can
         self._can: "Any" = None  # while the runner is open
@@ -53,17 +62,21 @@ class CanRunner:
         self._base = base
         self._limit = frames
         self._changed = changed
+        self._fifos = fifos
         self._ring = FrameRing(frames, 1)
-        self._put = self._ring.put  # made here: an interrupt may not make a bound method
-        self._slot: "list[Any]" = [0, memoryview(bytearray(8)), 0, 0]
+        # Made here: an interrupt may not make a bound method.
+        self._put = self._ring.put
+        self._handler = self._on_frames
+        self._slot: "list[Any]" = [0, memoryview(bytearray(_LONGEST)), 0, 0]
         self._frame = engine.frame
         self._buf = bytearray(8)
         self._held = -1  # identifier of a frame in _buf that the queue did not take
         self._counters: "list[Any]" = [0] * 8
+        self._deaf = False  # a callback found no frame: an interrupt is off
         self._state = 0
         self._since = 0  # tick of the last change of state
-        self._overruns = 0  # before the controller was opened the last time, as the next two
-        self._passive = 0
+        self._overruns = 0  # that the driver has not counted since it was opened
+        self._passive = 0  # before the controller was opened the last time, as the next one
         self._off = 0
         self._received = 0
         self._sent = 0
@@ -75,7 +88,7 @@ class CanRunner:
         base, bulk, rest = self._base, self._base | _BULK, self._base | _REST
         # The third is there for its place: FIFO 0, as the first.
         can.set_filters(((bulk, 0x700, 0), (base, 0x600, 0), (bulk, 0x700, 0), (rest, 0x700, 0)))
-        can.irq(self._on_frames, can.IRQ_RX, True)
+        can.irq(self._handler, can.IRQ_RX, True)
         self._can = can
 
     def poll(self, now: int) -> int:
@@ -94,6 +107,10 @@ class CanRunner:
                 self.open()
             except OSError:
                 self._can = None  # held down still
+        can = self._can
+        if self._deaf and can is not None:
+            self._deaf = False
+            can.irq(self._handler, can.IRQ_RX, True)
         count = self._ring.drain(self._frame, now, self._limit)
         self._received += count
         wait = self._engine.poll(now)
@@ -134,12 +151,25 @@ class CanRunner:
         return self._can.state() if self._can is not None else _OFF
 
     def _on_frames(self, can: "CAN") -> None:
-        """Hard interrupt."""
+        """Hard interrupt. `recv` clears the flags of a bxCAN unseen as it releases a frame
+        (`can_receive` writes back what it reads), so overruns are counted before."""
         slot = self._slot
         put = self._put
-        # What it returns is the list that it was handed; the stub says a tuple.
-        while put(can.recv(slot)):  # type: ignore[arg-type]
-            pass
+        fifos = self._fifos
+        deaf = True
+        while True:
+            if fifos is not None:
+                flags = fifos[0][fifos[1]]
+                if not flags & _FMP:
+                    flags = fifos[0][fifos[2]]
+                if flags & _FOVR:
+                    self._overruns += 1
+            # What it returns is the list that it was handed; the stub says a tuple.
+            if not put(can.recv(slot)):  # type: ignore[arg-type]
+                break
+            deaf = False
+        if deaf:
+            self._deaf = True
 
     def _send(self) -> None:
         """As many frames as the queue takes: it refuses a second one of the same identifier."""

@@ -52,16 +52,16 @@ class UartRunner:
         return wait
 
     def _take(self, uart: "Uart", now: int) -> bool:
-        """Whether anything had come."""
-        size = uart.readinto(self._buf)
+        """Whether anything had come. `readinto` of no more than has come does not wait: a driver
+        that waits for the next byte lets a Ctrl-C out of a poll (STM32's `uart_rx_wait`)."""
         left = _READS
-        while size:
+        size = min(_READ, uart.any())
+        while size and left:
+            size = uart.readinto(self._buf, size) or 0
             self._taken = (self._taken + size) & 0x1FFFFFFF
             self.engine.receive(self._buf, size, now)
             left -= 1
-            if size < _READ or left == 0:
-                return True
-            size = uart.readinto(self._buf)
+            size = min(_READ, uart.any())
         return left < _READS
 
     def _flush(self, uart: "Uart") -> bool:

@@ -372,6 +372,17 @@ extern const mp_obj_fun_builtin_fixed_t hsx_ed25519_verify_obj;  // of signature
 #define SIGNATURES(OBJECT)
 #endif
 
+#if HSX_INTERRUPT
+static mp_obj_t hsxvm_interrupt(void) {
+    mp_sched_keyboard_interrupt();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(hsxvm_interrupt_obj, hsxvm_interrupt);
+#define INTERRUPT(OBJECT) OBJECT(MP_QSTR_interrupt, hsxvm_interrupt_obj)
+#else
+#define INTERRUPT(OBJECT)
+#endif
+
 #define MODULE_CONTENT(TYPE, OBJECT, NUMBER) \
     TYPE(MP_QSTR_VM, hsxvm_type) \
     TYPE(MP_QSTR_FrameRing, ring_type) \
@@ -381,6 +392,7 @@ extern const mp_obj_fun_builtin_fixed_t hsx_ed25519_verify_obj;  // of signature
     OBJECT(MP_QSTR_cobs_encode, hsxvm_cobs_encode_obj) \
     OBJECT(MP_QSTR_cobs_decode, hsxvm_cobs_decode_obj) \
     SIGNATURES(OBJECT) \
+    INTERRUPT(OBJECT) \
     NUMBER(MP_QSTR_OK, HSX_STOP_OK) \
     NUMBER(MP_QSTR_SVC, HSX_STOP_SVC) \
     NUMBER(MP_QSTR_BRK, HSX_STOP_BRK) \

@@ -9,6 +9,8 @@
 #include "py/objarray.h"
 #include "py/runtime.h"
 
+#define HSX_INTERRUPT MICROPY_KBD_EXCEPTION  // native modules have no access to the scheduler
+
 #define NAMES_CONST static const  // a constant with names in it
 
 #define MEMORYVIEW MP_OBJ_FROM_PTR(&mp_type_memoryview)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Runs the firmware of a board on an emulated STM32 until Ctrl-C.
+
+The board's serial lines are ptys, which mpremote and hsxctl open as they open those of a board.
+"""
+
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from stm32.emulator import BUILD, HERE, flash_image, has_unicorn, machine, one_at_a_time
+
+ROOT = HERE.parents[1]
+
+# The lines of a board: REPL, console of the node, link to a host. The PYBV11's REPL is on USB,
+# which is not emulated.
+BOARDS: dict[str, tuple[str | None, str, str]] = {
+    "PYBV11": (None, "uart3", "uart6"),
+    "NUCLEO_F446RE": ("uart2", "uart6", "uart4"),
+    "NUCLEO_G474RE": ("lpuart1", "uart3", "uart1"),
+}
+
+
+def _flash_of(board: str) -> Path:
+    """The board's flash, which keeps its files until the firmware is another."""
+    firmware = ROOT / "build" / board / "firmware.elf"
+    if not firmware.exists():
+        raise FileNotFoundError(f"{firmware} is not built: make firmware BOARD={board}")
+    with one_at_a_time(board):
+        image, flash = BUILD / f"{board}.firmware", BUILD / f"{board}.flash"
+        before = image.read_bytes() if image.exists() else b""
+        flash_image(firmware, image)
+        if not flash.exists() or image.read_bytes() != before:
+            shutil.copy(image, flash)
+    return flash
+
+
+def _explain(board: str, ptys: dict[str, str]) -> None:
+    repl, console, link = BOARDS[board]
+    rows = [
+        ("console", f"python -m serial.tools.miniterm {ptys[console]} 115200"),
+        ("link", f"hsxctl nodes --uart {ptys[link]}"),
+        ("CAN", f"hsxctl nodes --can slcan:{ptys['can']} --bitrate 500000"),
+    ]
+    if repl is not None:
+        rows.insert(0, ("REPL", f"mpremote connect {ptys[repl]}"))
+    print(f"{board} runs. What to type elsewhere:\n")
+    for name, what in rows:
+        print(f"  {name:8} {what}")
+    if repl is None:
+        print(f"  {'REPL':8} is on USB, which is not emulated")
+    print(
+        "\nHere: `card in FILE`, `card out`, `reset`, `power off`, `power on`; Ctrl-C ends it.\n"
+    )
+    sys.stdout.flush()
+
+
+def run(board: str, card: Path | None, fram: Path | None, seed: int) -> int:
+    """Runs until Ctrl-C, or until the machine refuses something: its exit code."""
+    settings = [f"flash={_flash_of(board)}", f"otp={BUILD / board}.otp", f"seed={seed}", "log=1"]
+    settings += [f"card={card}"] if card else []
+    settings += [f"fram={fram or BUILD / f'{board}.fram'}"]
+    command = [str(machine()), board, "mode=live", *settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            lines = iter(process.stdout.readline, "")
+            ptys = dict(line.split() for line in iter(lambda: next(lines, "ok\n"), "ok\n"))
+            if ptys:
+                _explain(board, ptys)
+            for line in lines:
+                print(line, end="", flush=True)
+        except KeyboardInterrupt:
+            process.terminate()
+    return process.returncode
+
+
+def main() -> int:
+    """What `make emulate` runs."""
+    parser = argparse.ArgumentParser(prog="make emulate", description=__doc__.splitlines()[0])
+    parser.add_argument("board", help=f"BOARD=: {', '.join(BOARDS)}")
+    parser.add_argument("--card", type=Path, metavar="FILE", help="SD=: image of the card in it")
+    parser.add_argument(
+        "--fram", type=Path, metavar="FILE", help="FRAM=: the FRAM, made if absent"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="SEED=: of its unique id (%(default)s)"
+    )
+    options = parser.parse_args()
+    if options.board not in BOARDS:
+        parser.error(f"no such board: {options.board}; BOARD= is one of {', '.join(BOARDS)}")
+    if not has_unicorn():
+        parser.error("the emulator needs the Python package unicorn: pip install unicorn==2.1.4")
+    if options.card and not options.card.is_file():
+        parser.error(f"no such file: {options.card}")
+    try:
+        return run(options.board, options.card, options.fram, options.seed)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "machine.h"
+
+typedef enum { FDCAN_G4, FDCAN_H7 } FdcanKind;
+
+typedef struct {
+    const char *name;
+    FdcanKind kind;
+    uint32_t base;
+    uint32_t ram;  // word of the message RAM that its sections are counted from
+    unsigned irq[2];
+    Gate gate;
+    Clock clock;
+    // The pins that the board joins to a transceiver, and their alternate function. NULL: none.
+    const char *tx, *rx;
+    unsigned function;
+} FdcanPart;
+
+// The message RAM that the controllers of the part share.
+void fdcan_ram_add(uint32_t base, uint32_t words, Gate gate);
+void fdcan_add(const FdcanPart *part);

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "machine.h"
+
+void otg_fs_add(Gate gate);

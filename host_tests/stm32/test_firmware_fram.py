@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""The FRAM of the real firmware: it is found, keeps what it is given, and survives resets."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stm32.emulator import MS, US
+from stm32.node import Node
+
+BOARD, SCL, SDA = "NUCLEO_F446RE", "PB10", "PB3"
+EMPTY = "bank A  empty"
+
+
+@pytest.fixture
+def node(firmware: Callable[[str], Path], tmp_path: Path) -> Iterator[Node]:
+    """A node with an empty store."""
+    node = Node(BOARD, firmware(BOARD), tmp_path)
+    node.boot()
+    node.type("import hsx; hsx.format('erase everything')")
+    yield node
+    node.close()
+
+
+def level(node: Node, pin: str) -> bool:
+    return node.machine.command("pin", pin) == "1"
+
+
+def run_into_a_read(node: Node) -> None:
+    """Until the bus is busy for long: a read takes a millisecond, an address some 30 us."""
+    busy = 0
+    while busy < 4:
+        node.machine.run(50 * US)
+        busy = busy + 1 if not (level(node, SCL) and level(node, SDA)) else 0
+
+
+def reset_within_a_read(node: Node) -> None:
+    """Resets the part while the FRAM gives a 0, which it goes on giving."""
+    node.machine.power(False)
+    node.machine.power(True)
+    for attempt in range(20):
+        run_into_a_read(node)
+        node.machine.run(attempt * 7 * US)
+        node.machine.command("reset")
+        node.machine.run(1 * MS)
+        if not level(node, SDA):
+            assert level(node, SCL)
+            return
+    raise AssertionError("the FRAM never held SDA")
+
+
+def test_a_store_outlives_the_power(node: Node) -> None:
+    assert EMPTY in node.type("hsx.slots()")
+    node.machine.power(False)
+    assert "source=FRAM" not in node.boot()
+    assert EMPTY in node.type("import hsx; hsx.slots()")
+    assert any(node.fram.read_bytes())
+
+
+def test_a_reset_within_a_read_does_not_cost_the_store(node: Node) -> None:
+    reset_within_a_read(node)
+    node.booted()
+    assert EMPTY in node.type("import hsx; hsx.slots()")
+
+
+def test_a_node_whose_fram_does_not_answer_says_so(node: Node) -> None:
+    node.machine.power(False)
+    node.machine.command("drive", SDA, "low")
+    assert "source=FRAM" in node.boot()

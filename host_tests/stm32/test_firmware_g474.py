@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""The real firmware of NUCLEO_G474RE: it boots, takes apps by both links into the FRAM, keeps its
+CAN through late interrupts, bus-off and long frames, and keeps its word through resets."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hsxctl.cli import main
+from hsxctl.simulate import can_bus
+from stm32.emulator import MS, US, S
+from stm32.node import ROOT, Node
+
+BOARD = "NUCLEO_G474RE"
+BIT = 2 * US
+SET, ALL_BUT_ITS_OWN = 0x400, 0x75  # a value that is set at a node which is not there
+LOAD = 0x700  # frames of a session: they come to the node's second FIFO
+TAMP_BKP1R = 0x4000_2504  # the node itself uses the register before it
+
+
+@pytest.fixture
+def node(firmware: Callable[[str], Path], tmp_path: Path) -> Iterator[Node]:
+    """A numbered node with an empty store, alone with the master on the bus."""
+    node = Node(BOARD, firmware(BOARD), tmp_path)
+    node.boot()
+    node.type("import hsx; hsx.format('erase everything')")
+    node.on_the_bus()
+    yield node
+    node.close()
+
+
+def test_pushed_apps_stay_in_the_fram(node: Node, tmp_path: Path) -> None:
+    image = str(tmp_path / "hello.hxe")
+    assert main(["asm", str(ROOT / "tools/demo/apps/hello.mvasm"), "-o", image]) == 0
+    can = ["--can", "slcan:PORT", "--option", "sleep_after_open=0"]
+    node.tool("can", "hsxctl", "push", image, "--node", "5", *can)
+    assert " hello " in node.tool(node.link, "hsxctl", "ps", "--uart", "PORT")
+    node.tool(node.link, "hsxctl", "push", image, "--uart", "PORT")
+    node.machine.run(100 * MS)
+    node.machine.power(False)
+    assert "source=FRAM" in node.boot()
+
+
+def test_a_node_keeps_listening_when_interrupts_come_late(node: Node) -> None:
+    """Frames come in pairs; interrupts are held until shortly before the second one is there."""
+    data = bytes((0, 0, 0, 0, ALL_BUT_ITS_OWN, 0, 0, 0))
+    second = (2 * can_bus.bits(SET, data) - 3) * BIT
+    silent = []
+    for early in range(60):
+        node.machine.command("hold", second - early * US)
+        node.send(SET, data)
+        node.send(SET, data)
+        node.frames(2 * MS)
+        if not node.who():
+            silent.append(early)
+    assert not silent
+
+
+def test_a_node_comes_back_from_bus_off(node: Node) -> None:
+    node.master.who()
+    assert not node.talk(1, lambda: False)
+    node.machine.command("disturb", 50 * MS)  # before the node answers
+    node.master.present.clear()
+    assert not node.talk(45, lambda: bool(node.master.present))
+    node.machine.run(3 * S)
+    assert node.who()
+
+
+def test_a_frame_with_a_long_length_code_stays_in_its_buffer(node: Node) -> None:
+    """A classic frame may say 15; the driver of MicroPython copies 64 bytes then."""
+    node.type("slot = hsx.runtime().links.runners[1]._slot[4]; import machine")
+    size = int(node.type("len(slot)"))
+    behind = int(node.type("machine.mem32[id(slot) + 12] & 0xffffffff")) + size
+    before = node.machine.read(behind, 64 - min(size, 16))
+    for _ in range(3):
+        node.machine.send("can", f"t{LOAD:03X}F0102030405060708\r".encode())
+        node.machine.run(MS)
+    assert node.machine.read(behind, 64 - min(size, 16)) == before
+    assert node.who()
+
+
+def test_the_backup_domain_outlives_a_reset_when_somebody_asks_for_the_time(node: Node) -> None:
+    node.type("import time, machine; time.time()")
+    node.type(f"machine.mem32[{TAMP_BKP1R}] = 1234")
+    node.machine.command("reset")
+    node.booted()
+    assert node.type(f"import machine; machine.mem32[{TAMP_BKP1R}]") == "1234"

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""Peripherals of the G474: FDCAN in loop back and alone, flash with its correction code."""
+
+import pytest
+
+from stm32.emulator import REFUSED, run_program
+
+BOARD = "NUCLEO_G474RE"
+
+
+@pytest.mark.parametrize("name", ["fdcan_alone", "flash_g4"])
+def test_program(name: str) -> None:
+    done = run_program(name, board=BOARD)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+REFUSALS = {
+    1: "FDCAN1+01c without CCCR.CCE",
+    2: "FDCAN1.CCCR.CCE is set without INIT",
+    3: "FDCAN1.CCCR",
+    4: "write of 1 bytes to the message RAM",
+    5: "FDCAN1: element 0 of a FIFO that holds 0",
+    6: "FDCAN1: TXBAR 2, the put index is 0",
+    7: "FDCAN1.TOCC",
+    8: "FDCAN1 leaves INIT without its pins",
+    9: "FDCAN1: external loop back",
+    10: "FDCAN1+060, which is not modelled",
+    11: "FDCAN1: TXBAR 1 with CCE set",
+    12: "no device is modelled",
+    13: "FDCAN1+018, which has no clock",
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_fdcan_leaves_undefined_is_refused(case: int) -> None:
+    done = run_program("fdcan_alone", f"CASE={case}", board=BOARD)
+    assert done.returncode == REFUSED, done.stdout + done.stderr
+    assert REFUSALS[case] in done.stderr
