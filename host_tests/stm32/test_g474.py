@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Peripherals of the G474: FDCAN in loop back and alone, flash with its correction code."""
+"""Peripherals of the G474: FDCAN in loop back and alone, flash with its correction code, I2C."""
+
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +38,29 @@ def test_what_fdcan_leaves_undefined_is_refused(case: int) -> None:
     done = run_program("fdcan_alone", f"CASE={case}", board=BOARD)
     assert done.returncode == REFUSED, done.stdout + done.stderr
     assert REFUSALS[case] in done.stderr
+
+
+def test_i2c(tmp_path: Path) -> None:
+    fram = tmp_path / "fram"
+    done = run_program("i2c_v2", board=BOARD, fram=fram)
+    assert done.returncode == 0, done.stdout + done.stderr
+    memory = fram.read_bytes()
+    assert memory[0x1234:0x1236] == bytes.fromhex("a55a")
+    assert memory[0x0010] == 0x77
+
+
+I2C_REFUSALS = {
+    1: "I2C3.TIMINGR is changed while PE is set",
+    2: "I2C3.TXDR is written before TXE",
+    3: "I2C3.CR2 while it is off",
+    4: "is push-pull, its function needs open drain",
+    5: "I2C3.CR2: bits 00000800",
+    6: "I2C3.CR2 while START is set",
+}
+
+
+@pytest.mark.parametrize("case", I2C_REFUSALS)
+def test_what_i2c_leaves_undefined_is_refused(case: int, tmp_path: Path) -> None:
+    done = run_program("i2c_v2", f"CASE={case}", board=BOARD, fram=tmp_path / "fram")
+    assert done.returncode == REFUSED, done.stdout + done.stderr
+    assert I2C_REFUSALS[case] in done.stderr

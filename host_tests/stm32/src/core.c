@@ -2,11 +2,12 @@
 //
 // The core: Unicorn's Cortex-M, with exceptions as ARMv7-M ARM B1.5 says, time, and memory.
 //
-// Unicorn executes instructions and knows the special registers; entering and leaving exceptions is
-// done here, between two basic blocks. An exception that is taken always stacks the whole frame:
-// lazy stacking of the FPU's registers (B1.5.7) differs in time only. Late arrival and tail-chaining
-// (B1.5.12) differ in time only, too. Not modelled: the MPU (no region is ever refused), caches,
-// access rights by CPACR; an unaligned access to a device is made as two aligned ones.
+// Unicorn executes instructions and knows the special registers; entering and leaving exceptions
+// is done here, between two basic blocks. An exception that is taken always stacks the whole
+// frame: lazy stacking of the FPU's registers (B1.5.7) differs in time only. Late arrival and
+// tail-chaining (B1.5.12) differ in time only, too. Not modelled: the MPU (no region is ever
+// refused), caches, access rights by CPACR; an unaligned access to a device is made as two aligned
+// ones.
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +90,8 @@ static void pass(uint32_t cycles) {
     clock.remainder %= clock.hz;
 }
 
-// Unicorn stores into a ROM all the same, after `written`: it is taken back at the next such store,
-// or after the block.
+// Unicorn stores into a ROM all the same, after `written`: it is taken back at the next such
+// store, or after the block.
 static struct {
     uint8_t *at, bytes[8];
     unsigned size;
@@ -359,10 +360,6 @@ void core_watch(uint32_t address, uint32_t size) {
 
 uint32_t core_pc(void) {
     return in_access ? stop.pc : get(UC_ARM_REG_PC);
-}
-
-bool core_asleep(void) {
-    return asleep;
 }
 
 void core_stop(void) {
