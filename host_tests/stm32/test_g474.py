@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Peripherals of the G474: FDCAN in loop back and alone, flash with its correction code, I2C."""
+"""Peripherals of the G474: FDCAN in loop back and alone, flash, I2C, clocks and
+the backup domain."""
 
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from stm32.emulator import REFUSED, run_program
 BOARD = "NUCLEO_G474RE"
 
 
-@pytest.mark.parametrize("name", ["fdcan_alone", "flash_g4"])
+@pytest.mark.parametrize("name", ["fdcan_alone", "flash_g4", "backup_g4"])
 def test_program(name: str) -> None:
     done = run_program(name, board=BOARD)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -64,3 +65,20 @@ def test_what_i2c_leaves_undefined_is_refused(case: int, tmp_path: Path) -> None
     done = run_program("i2c_v2", f"CASE={case}", board=BOARD, fram=tmp_path / "fram")
     assert done.returncode == REFUSED, done.stdout + done.stderr
     assert I2C_REFUSALS[case] in done.stderr
+
+
+CLOCK_REFUSALS = {
+    1: "TAMP+100 while the backup domain is closed",
+    2: "RCC.BDCR.RTCSEL is changed without a reset",
+    3: "RCC.CFGR.SW selects clock 3, which is not ready",
+    4: "HCLK 170000000 Hz with FLASH.ACR.LATENCY 0",
+    5: "RCC.PLLCFGR while the PLL is on",
+    6: "switches the system clock off",
+}
+
+
+@pytest.mark.parametrize("case", CLOCK_REFUSALS)
+def test_wrong_clocks_are_refused(case: int) -> None:
+    done = run_program("backup_g4", f"CASE={case}", board=BOARD)
+    assert done.returncode == REFUSED, done.stdout + done.stderr
+    assert CLOCK_REFUSALS[case] in done.stderr
