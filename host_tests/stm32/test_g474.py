@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stm32.emulator import REFUSED, run_program
+from stm32.emulator import MS, REFUSED, Machine, flash_image, program, run_program
 
 BOARD = "NUCLEO_G474RE"
 
@@ -82,3 +82,42 @@ def test_wrong_clocks_are_refused(case: int) -> None:
     done = run_program("backup_g4", f"CASE={case}", board=BOARD)
     assert done.returncode == REFUSED, done.stdout + done.stderr
     assert CLOCK_REFUSALS[case] in done.stderr
+
+
+def test_a_double_word_that_was_cut_has_a_double_error(tmp_path: Path) -> None:
+    flash = flash_image(program("flash_cut_g4"), tmp_path / "flash")
+    with Machine(BOARD, flash=flash, ecc=tmp_path / "ecc", semihosting="1") as machine:
+        machine.power(True)
+        assert machine.run(MS) == "time"
+        machine.power(False)
+    with Machine(BOARD, flash=flash, ecc=tmp_path / "ecc", semihosting="1") as machine:
+        machine.power(True)
+        assert machine.command("run", 100 * MS).split()[:2] == ["exit", "0"]
+        assert sum((tmp_path / "ecc").read_bytes()) == 1
+
+
+def test_usart(tmp_path: Path) -> None:
+    flash = flash_image(program("usart_v2"), tmp_path / "flash")
+    with Machine(BOARD, flash=flash, semihosting="1") as machine:
+        machine.power(True)
+        for asks, gives in ((b"12", b"abc"), (b"3", b"abcdefghi"), (b"4", b"AB")):
+            assert machine.until("uart1", asks, 100 * MS) == "text"
+            assert machine.take("uart1") == asks
+            machine.send("uart1", gives)
+        assert machine.command("run", 100 * MS).split()[:2] == ["exit", "0"]
+        assert machine.take("uart1") == b"ab"
+
+
+USART_REFUSALS = {
+    1: "USART1+0c while it is on",
+    2: "USART1.TDR is written before TXE",
+    3: "USART1.TDR is written while the transmitter is off",
+    4: "USART1.CR3: bits 00000040",
+}
+
+
+@pytest.mark.parametrize("case", USART_REFUSALS)
+def test_what_usart_leaves_undefined_is_refused(case: int) -> None:
+    done = run_program("usart_v2", f"CASE={case}", board=BOARD)
+    assert done.returncode == REFUSED, done.stdout + done.stderr
+    assert USART_REFUSALS[case] in done.stderr
