@@ -121,3 +121,16 @@ def test_what_usart_leaves_undefined_is_refused(case: int) -> None:
     done = run_program("usart_v2", f"CASE={case}", board=BOARD)
     assert done.returncode == REFUSED, done.stdout + done.stderr
     assert USART_REFUSALS[case] in done.stderr
+
+
+def test_fdcan_with_a_host(tmp_path: Path) -> None:
+    flash = flash_image(program("fdcan_host"), tmp_path / "flash")
+    with Machine(BOARD, flash=flash, semihosting="1") as machine:
+        machine.power(True)
+        machine.send("can", b"S6\rO\r")
+        assert machine.until("can", b"t12321122\r", 100 * MS) == "text"
+        machine.send("can", b"t3213112233\rT01234567F1122334455667788\r")
+        machine.run(MS)
+        machine.command("disturb", 20 * MS)
+        assert machine.command("run", 200 * MS).split()[:2] == ["exit", "0"]
+        assert b"t1240\r" in machine.take("can")

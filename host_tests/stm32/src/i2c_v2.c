@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// I2C of the G474 and H743 as a master: RM0440 chapter 41, RM0433 chapter 47. Each bit is driven on
-// the wires, in the times that TIMINGR and the kernel clock give. Left out: the slave (own addresses
-// may be set, and are never recognized), 10-bit addresses, DMA, SMBus with its time-outs and PEC,
-// clock stretching by a second master.
+// I2C of the G474 and H743 as a master: RM0440 chapter 41, RM0433 chapter 47. Each bit is driven
+// on the wires, in the times that TIMINGR and the kernel clock give. Left out: the slave (own
+// addresses may be set, and are never recognized), 10-bit addresses, DMA, SMBus with its time-outs
+// and PEC, clock stretching by a second master.
 
 #include "i2c_v2.h"
 
