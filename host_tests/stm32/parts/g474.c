@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// STM32G474RE: RM0440, and the memory map and alternate functions of its data sheet. Left out: USB,
-// ADC, DAC, DMA, SPI, comparators and amplifiers, CORDIC, FMAC, HRTIM, UCPD.
+// STM32G474RE: RM0440, and the memory map and alternate functions of its data sheet. Left out:
+// USB, ADC, DAC, DMA, SPI, comparators and amplifiers, CORDIC, FMAC, HRTIM, UCPD.
 
 #include "exti_g4.h"
 #include "fdcan.h"

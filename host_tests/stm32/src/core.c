@@ -2,11 +2,12 @@
 //
 // The core: Unicorn's Cortex-M, with exceptions as ARMv7-M ARM B1.5 says, time, and memory.
 //
-// Unicorn executes instructions and knows the special registers; entering and leaving exceptions is
-// done here, between two basic blocks. An exception that is taken always stacks the whole frame:
-// lazy stacking of the FPU's registers (B1.5.7) differs in time only. Late arrival and tail-chaining
-// (B1.5.12) differ in time only, too. Not modelled: the MPU (no region is ever refused), caches,
-// access rights by CPACR; an unaligned access to a device is made as two aligned ones.
+// Unicorn executes instructions and knows the special registers; entering and leaving exceptions
+// is done here, between two basic blocks. An exception that is taken always stacks the whole
+// frame: lazy stacking of the FPU's registers (B1.5.7) differs in time only. Late arrival and
+// tail-chaining (B1.5.12) differ in time only, too. Not modelled: the MPU (no region is ever
+// refused), caches, access rights by CPACR; an unaligned access to a device is made as two aligned
+// ones.
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,23 +90,22 @@ static void pass(uint32_t cycles) {
     clock.remainder %= clock.hz;
 }
 
-// Unicorn stores into a ROM all the same. The bytes that were there are put back after the block.
-#define STORES 64
+// Unicorn stores into a ROM all the same, after `written`: it is taken back at the next such
+// store, or after the block.
 static struct {
-    uint8_t *at, bytes[4];
+    uint8_t *at, bytes[8];
     unsigned size;
-} stores[STORES];
-static unsigned store_count;
+} stored;
 
-static void undo_stores(void) {
-    while (store_count) {
-        store_count--;
-        memcpy(stores[store_count].at, stores[store_count].bytes, stores[store_count].size);
+static void undo_store(void) {
+    if (stored.size) {
+        memcpy(stored.at, stored.bytes, stored.size);
+        stored.size = 0;
     }
 }
 
 static void end_block(void) {
-    undo_stores();
+    undo_store();
     pass(clock.block);
     clock.block = 0;
 }
@@ -133,22 +133,7 @@ void core_cut_at_cycle(uint64_t cycle) {
     stop.cut_cycle = cycle;
 }
 
-// Unicorn stores into a ROM what `written` has received, after the hook: it is taken back.
-static struct {
-    uint8_t *at;
-    unsigned size;
-    uint8_t bytes[8];
-} stored;
-
-static void undo_store(void) {
-    if (stored.size) {
-        memcpy(stored.at, stored.bytes, stored.size);
-        stored.size = 0;
-    }
-}
-
 static void fire_events(void) {
-    undo_store();
     Time reached = clock.now;
     for (Event *event; (event = events_take(reached));) {
         clock.now = event->at;
@@ -301,7 +286,6 @@ static Masks masks(void) {
 static void on_block(uc_engine *engine, uint64_t address, uint32_t size, void *unused) {
     (void)engine, (void)unused;
     end_block();
-    undo_store();
     stop.pc = (uint32_t)address;
     bool preempts = may_preempt && nvic_due(masks());
     if (clock.now >= clock.wake || preempts || stop.asked || stop.reset || stop.power_cut) {
@@ -336,13 +320,6 @@ static bool on_bad_access(
         stored.at = memory->bytes + ((uint32_t)address - memory->base);
         stored.size = (unsigned)size;
         memcpy(stored.bytes, stored.at, stored.size);
-        uint8_t *at = memory->bytes + ((uint32_t)address - memory->base);
-        if (store_count == STORES || size > 4) {
-            refuse("a store of %d bytes at %08x", size, (unsigned)address);
-        }
-        stores[store_count].at = at;
-        stores[store_count].size = (unsigned)size;
-        memcpy(stores[store_count++].bytes, at, (size_t)size);
         memory->written((uint32_t)address, (uint32_t)value, (unsigned)size);
         return true;
     }
@@ -383,10 +360,6 @@ void core_watch(uint32_t address, uint32_t size) {
 
 uint32_t core_pc(void) {
     return in_access ? stop.pc : get(UC_ARM_REG_PC);
-}
-
-bool core_asleep(void) {
-    return asleep;
 }
 
 void core_stop(void) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// EXTI and SYSCFG of the F405 and F446: RM0090 12 and 9, RM0390 10 and 8. EXTI sees the pins' lines
-// 0 to 15 only; those of the RTC, USB and the voltage detector never come. Left out: events (EMR),
-// remapping of memory, the compensation cell.
+// EXTI and SYSCFG of the F405 and F446: RM0090 12 and 9, RM0390 10 and 8. EXTI sees the pins'
+// lines 0 to 15 only; those of the RTC, USB and the voltage detector never come. Left out: events
+// (EMR), remapping of memory, the compensation cell.
 
 #include <stdio.h>
 

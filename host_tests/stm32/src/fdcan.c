@@ -3,12 +3,12 @@
 // FDCAN, Bosch's M_CAN: RM0440 chapter 44 (G4: sections of fixed size in the message RAM), RM0433
 // chapter 56 (H7: sections as configured); error states as ISO 11898-1 12.1.4.
 //
-// Left out, and refused where software asks for it: frames in FD format on the bus (the bus does not
-// model them), external loop back, restricted operation after an error, the timeout counter, the
-// RAM watchdog, external time stamps, control of the TX pin, dedicated Tx and Rx buffers and debug
-// messages (H7), TTCAN. A write to a protected register without CCE, which the part drops, is
-// refused. The core may read bytes of the message RAM, but has to write words. TEST.RX is always
-// recessive.
+// Left out, and refused where software asks for it: frames in FD format on the bus (the bus does
+// not model them), external loop back, restricted operation after an error, the timeout counter,
+// the RAM watchdog, external time stamps, control of the TX pin, dedicated Tx and Rx buffers and
+// debug messages (H7), TTCAN. A write to a protected register without CCE, which the part drops,
+// is refused. The core may read bytes of the message RAM, but has to write words. TEST.RX is
+// always recessive.
 
 #include "fdcan.h"
 
@@ -61,7 +61,9 @@ static const uint32_t g4_groups[] = {0x7, 0x38, 0x1c0, 0x1e00, 0xe000, 0x30000, 
 enum { EVENT_WANTED = 1 << 23, FD_FORMAT = 1 << 21, RATE_SWITCH = 1 << 20 };
 #define NO_FILTER (1u << 31)
 enum { EVENT_WORDS = 2, WITH_64_BYTES = 18 };
-enum { DISABLED, TO_FIFO_0, TO_FIFO_1, REJECT, PRIORITY, PRIORITY_FIFO_0, PRIORITY_FIFO_1, BUFFER };
+enum {
+    DISABLED, TO_FIFO_0, TO_FIFO_1, REJECT, PRIORITY, PRIORITY_FIFO_0, PRIORITY_FIFO_1, BUFFER,
+};
 
 typedef struct {
     uint32_t at, count, words, watermark;
@@ -261,7 +263,8 @@ static uint32_t bit_ns(void *self) {
     // Only FDCAN1 has CKDIV, which is for all.
     static const uint8_t dividers[] = {1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
     uint32_t timing = *reg(can, NBTP), hz = can->part->clock();
-    uint32_t divider = can->part->kind == FDCAN_G4 ? dividers[*reg(&controllers[0], CKDIV) & 15] : 1;
+    bool divides = can->part->kind == FDCAN_G4;
+    uint32_t divider = divides ? dividers[*reg(&controllers[0], CKDIV) & 15] : 1;
     uint64_t quanta = (timing >> 8 & 0xff) + (timing & 0x7f) + 3;
     uint64_t periods = ((timing >> 16 & 0x1ff) + 1) * quanta * divider;
     return hz ? (uint32_t)(periods * 1000000000u / hz) : 0;
@@ -427,7 +430,8 @@ static void update_state(Fdcan *can) {
         trace("%s: bus-off", can->part->name);
         leave_bus(can);
     }
-    raise(can, (changed & EP ? IR_EP : 0) | (changed & EW ? IR_EW : 0) | (changed & BO ? IR_BO : 0));
+    uint32_t flags = (changed & EP ? IR_EP : 0) | (changed & EW ? IR_EW : 0);
+    raise(can, flags | (changed & BO ? IR_BO : 0));
 }
 
 static void count_error(Fdcan *can, bool transmitter, unsigned amount) {
@@ -916,6 +920,7 @@ static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
     Fdcan *can = self;
     Name name = name_at(can, offset);
     uint32_t *kept = reg(can, name);
+    unsigned fifo;
     (void)size;
     if (is_protected(name) && !is_set(can, CCE) && value != *kept) {
         refuse("write of %08x to %s+%03x without CCCR.CCE", (unsigned)value, can->part->name,
@@ -946,7 +951,8 @@ static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
         return;
     case RXF0A:
     case RXF1A:
-        acknowledge(can, &can->rx_fifo[name == RXF1A], rx_section(can, name == RXF1A).count, value);
+        fifo = name == RXF1A;
+        acknowledge(can, &can->rx_fifo[fifo], rx_section(can, fifo).count, value);
         break;
     case TXEFA:
         acknowledge(can, &can->events, event_section(can).count, value);

@@ -4,8 +4,8 @@
 //
 // An operation takes its typical time of the data sheets, with 32 bits of parallelism; meanwhile
 // the core, which fetches from this flash, stands still. If power fails in it, bits of the word or
-// the sector have any value between the old and the new one. Left out: option bytes, write and read
-// protection, caches and prefetch.
+// the sector have any value between the old and the new one. Left out: option bytes, write and
+// read protection, caches and prefetch.
 
 #include "flash_f4.h"
 
@@ -228,7 +228,8 @@ void flash_f4_add(uint32_t size, unsigned latency_bits) {
     memcpy(system_page + OTP, otp, OTP_SIZE);
     // Three words: place on the wafer, lot and wafer number in letters (RM0090 39.1).
     for (unsigned i = 0; i < 12; i++) {
-        system_page[UNIQUE_ID + i] = (uint8_t)(i < 4 ? machine_random() : '0' + machine_random() % 10);
+        uint32_t number = machine_random();
+        system_page[UNIQUE_ID + i] = (uint8_t)(i < 4 ? number : '0' + number % 10);
     }
     memcpy(system_page + FLASH_SIZE, (uint8_t[]){(uint8_t)(size >> 10), (uint8_t)(size >> 18)}, 2);
     device_add(&flash);

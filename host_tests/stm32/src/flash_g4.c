@@ -4,12 +4,12 @@
 //
 // A double word is programmed at once, with its error correction code: a second programming is an
 // error unless it writes zeros. If power fails during an operation, bits of a double word have any
-// value between the old and the new one and do not fit the code: a read gives a double error, which
-// is an NMI with ECCR.ECCD. Such double words are kept in the file of the setting "ecc", as the
-// flash itself in that of "flash". An operation takes its typical time of the data sheet; meanwhile
-// the core stands still, even if it executes from the other bank or RAM. Left out: single-bit
-// errors, errors in what the core fetches as an instruction, fast programming, option bytes, write
-// and read protection, secure areas, caches and prefetch.
+// value between the old and the new one and do not fit the code: a read gives a double error,
+// which is an NMI with ECCR.ECCD. Such double words are kept in the file of the setting "ecc", as
+// the flash itself in that of "flash". An operation takes its typical time of the data sheet;
+// meanwhile the core stands still, even if it executes from the other bank or RAM. Left out:
+// single-bit errors, errors in what the core fetches as an instruction, fast programming, option
+// bytes, write and read protection, secure areas, caches and prefetch.
 
 #include "flash_g4.h"
 

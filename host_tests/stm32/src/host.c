@@ -7,8 +7,8 @@
 // happens between two commands.
 //
 //   power on | power off
-//   run TIME               runs for this time: how it ended, time in ps, cycles of the core. It ends
-//                          by `time`, `text`, `cut` (power was cut) or `exit CODE`
+//   run TIME               runs for this time: how it ended, time in ps, cycles of the core. It
+//                          ends by `time`, `text`, `cut` (power was cut) or `exit CODE`
 //   until LINE TIME BYTES  the same, or until the line has put these bytes out that are not taken
 //   send LINE BYTES        to the part
 //   take LINE              what the line has put out

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// I2C of the G474 and H743 as a master: RM0440 chapter 41, RM0433 chapter 47. Each bit is driven on
-// the wires, in the times that TIMINGR and the kernel clock give. Left out: the slave (own addresses
-// may be set, and are never recognized), 10-bit addresses, DMA, SMBus with its time-outs and PEC,
-// clock stretching by a second master.
+// I2C of the G474 and H743 as a master: RM0440 chapter 41, RM0433 chapter 47. Each bit is driven
+// on the wires, in the times that TIMINGR and the kernel clock give. Left out: the slave (own
+// addresses may be set, and are never recognized), 10-bit addresses, DMA, SMBus with its time-outs
+// and PEC, clock stretching by a second master.
 
 #include "i2c_v2.h"
 
@@ -378,18 +378,23 @@ static void sda_changed(void *self, bool high) {
 
 // Registers --------------------------------------------------------------------------------------
 
+static uint32_t read_data(I2c *i2c) {
+    uint8_t byte = i2c->received;
+    i2c->flags &= ~(uint32_t)RXNE;
+    update_irqs(i2c);
+    if (i2c->state == HOLDS_ACK) {
+        byte_received(i2c);
+    }
+    return byte;
+}
+
 static uint32_t read(void *self, uint32_t offset) {
     I2c *i2c = self;
     switch (offset) {
     case ISR:
         return i2c->flags;
     case RXDR:
-        i2c->flags &= ~(uint32_t)RXNE;
-        update_irqs(i2c);
-        if (i2c->state == HOLDS_ACK) {
-            byte_received(i2c);
-        }
-        return i2c->received;
+        return read_data(i2c);
     case TXDR:
         return i2c->transmit;
     default:

@@ -15,10 +15,10 @@
 // Time -------------------------------------------------------------------------------------------
 
 // Virtual time in picoseconds since the machine was started, 213 days at most. It moves with the
-// instructions that the core executes, one clock period each, and jumps to the next event while the
-// core sleeps. Wait states, the pipeline and slow instructions are not counted. All accesses of a
-// basic block of code happen at the time of its first instruction. While an event fires, it is the
-// time of the event.
+// instructions that the core executes, one clock period each, and jumps to the next event while
+// the core sleeps. Wait states, the pipeline and slow instructions are not counted. All accesses
+// of a basic block of code happen at the time of its first instruction. While an event fires, it
+// is the time of the event.
 typedef uint64_t Time;
 #define NS ((Time)1000)
 #define US (1000 * NS)
@@ -44,8 +44,8 @@ void event_cancel(Event *event);
 
 // Refusals ---------------------------------------------------------------------------------------
 
-// Ends the run with exit code 3 and one line: what was refused, the PC, the time. The PC is that of
-// the basic block which makes the access.
+// Ends the run with exit code 3 and one line: what was refused, the PC, the time. The PC is that
+// of the basic block which makes the access.
 _Noreturn void refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 // One line to stderr, with the time, if the machine was started with log=1.
@@ -58,8 +58,8 @@ typedef struct {
     const char *name;
     uint32_t reset;
     uint32_t writable;  // bits that software may change, or write 1 or 0 to with an effect
-    uint32_t ignored;   // bits that are read-only, or reserved where MicroPython or its HAL is known
-                        // to write: a comment says where
+    uint32_t ignored;   // bits that are read-only, or reserved where MicroPython or its HAL is
+                        // known to write: a comment says where
     uint16_t count;     // this many words follow each other with the same bits; 0: one
 } Register;
 
@@ -82,7 +82,8 @@ typedef struct Device {
     // 1, 2 or 4, `value` is what was written and `offset` is that of the first byte.
     void (*write)(void *self, uint32_t offset, uint32_t value, unsigned size);
     // A system or power-on reset, or the peripheral's bit in an RCC reset register (`power_on` is
-    // false then). The machine sets kept values to their reset values before, unless `kept` is set.
+    // false then). The machine sets kept values to their reset values before, unless `kept` is
+    // set.
     void (*reset)(void *self, bool power_on);
     bool narrow;
     bool kept;  // a system reset does not touch it: the backup domain
@@ -96,9 +97,9 @@ typedef struct Device {
     uint32_t *values;
 } Device;
 
-// Called by a part's table at start. The machine checks every access: a register that is not in the
-// table, a write that changes a bit outside `writable | ignored` from its reset value, an access
-// without a clock: each is refused with the names of the device and the register.
+// Called by a part's table at start. The machine checks every access: a register that is not in
+// the table, a write that changes a bit outside `writable | ignored` from its reset value, an
+// access without a clock: each is refused with the names of the device and the register.
 void device_add(Device *device);
 // The value of a register that the machine keeps.
 uint32_t *device_value(const Device *device, uint32_t offset);
@@ -156,8 +157,8 @@ uint32_t machine_random(void);
 // Wires ------------------------------------------------------------------------------------------
 
 // A wire between pins, buses and parts. While no driver holds it, its pulls give its level: a
-// resistor on the board is stronger than that of a pin; without any it is low. A driver that pushes
-// high against one that pulls low is refused.
+// resistor on the board is stronger than that of a pin; without any it is low. A driver that
+// pushes high against one that pulls low is refused.
 #define WIRE_DRIVERS 6
 #define WIRE_WATCHERS 6
 typedef enum { DRIVE_NONE, DRIVE_LOW, DRIVE_HIGH } Drive;
@@ -278,7 +279,9 @@ uint8_t *setting_file(const char *name, size_t *size);
 uint8_t *file_bytes(const char *path, size_t *size);
 
 // A command of the control channel. `act` gets what follows the name, and gives an error or NULL.
-void command_add(const char *name, const char *(*act)(void *self, const char *arguments), void *self);
+void command_add(
+    const char *name, const char *(*act)(void *self, const char *arguments), void *self
+);
 // Text for the answer of the command that is being done.
 void answer(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -3,9 +3,10 @@
 // PWR of the G474: RM0440 chapter 6. Left out: stop, standby and shutdown, wake-up pins, the
 // voltage detectors, low-power run, and pull-ups in standby.
 //
-// Without its clock an access does nothing, and a read gives 0: it is not refused, as MicroPython's
-// SystemClock_Config asks for the boost of range 1 before anybody has set PWREN. So the boost stays
-// off there, and the part runs at 170 MHz where its data sheet allows 150 MHz; that is traced.
+// Without its clock an access does nothing, and a read gives 0: it is not refused, as
+// MicroPython's SystemClock_Config asks for the boost of range 1 before anybody has set PWREN. So
+// the boost stays off there, and the part runs at 170 MHz where its data sheet allows 150 MHz;
+// that is traced.
 
 #include "pwr_g4.h"
 

@@ -249,8 +249,8 @@ void rtc_add(const Rtc *rtc) {
         {TR, "TR", .writable = 0x3f7f7f},
         {DR, "DR", 0x2101, 0xffff3f, 0, 0},
         {CR, "CR", .writable = BYPSHAD},
-        // The flags of alarms, wake-up and tampers clear by a 0, and are never set. RTC_EnterInitMode
-        // of the HAL writes ones to all bits.
+        // The flags of alarms, wake-up and tampers clear by a 0, and are never set.
+        // RTC_EnterInitMode of the HAL writes ones to all bits.
         {ISR, "ISR", 7, INIT | RSF, UINT32_MAX, 0},
         {PRER, "PRER", 0x7f00ff, 0x7f7fff, 0, 0},
         {WPR, "WPR", .writable = 0xff},
@@ -272,7 +272,8 @@ void rtc_add(const Rtc *rtc) {
     part = rtc;
     registers[8].count = (uint16_t)rtc->backup_registers;
     device = (Device){
-        .name = "RTC", .base = rtc->base, .read = read, .write = write, .reset = reset, .kept = true,
+        .name = "RTC", .base = rtc->base, .read = read, .write = write, .reset = reset,
+        .kept = true,
         .registers = rtc->version_3 ? version_3 : registers, .gate = rtc->gate,
     };
     device_add(&device);

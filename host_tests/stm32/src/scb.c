@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The System Control Block, ARMv7-M ARM B3.2, with the registers of the FPU (B3.2.20 ff.), the MPU
-// (B3.5), the caches (B4.5) and of the cycle counter (C1.8.3, C1.6.5). MPU and caches have registers
-// only: regions and cache operations are kept and have no effect, which is right for a part without
-// cache, and for one with it hides what firmware forgets to clean.
+// (B3.5), the caches (B4.5) and of the cycle counter (C1.8.3, C1.6.5). MPU and caches have
+// registers only: regions and cache operations are kept and have no effect, which is right for a
+// part without cache, and for one with it hides what firmware forgets to clean.
 
 #include "core.h"
 

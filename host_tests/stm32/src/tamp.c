@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// TAMP of the G474 as far as its 32 backup registers: RM0440 chapter 36. Left out: tamper detection.
+// TAMP of the G474 as far as its 32 backup registers: RM0440 chapter 36. Left out: tamper
+// detection.
 
 #include "tamp.h"
 

@@ -2,7 +2,8 @@
 //
 // USART of the F405 and F446: RM0090 30, RM0390 25. Asynchronous only, frames as a whole: a byte
 // that the host sends has no bit times of its own, and arrives in those of the receiver. Left out:
-// DMA, flow control by RTS and CTS, parity errors, synchronous mode, LIN, IrDA, smartcard, wake-up.
+// DMA, flow control by RTS and CTS, parity errors, synchronous mode, LIN, IrDA, smartcard,
+// wake-up.
 
 #include "usart_v1.h"
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // USART and LPUART of the G474 and H743: RM0440 37 and 38, RM0433 48 and 49. Asynchronous only,
-// frames as a whole: a byte that the host sends has no bit times of its own, and arrives in those of
-// the receiver. Left out: DMA, flow control by RTS, CTS and DE, parity, framing and noise errors,
-// character match, receiver timeout, auto baud rate, synchronous mode, LIN, IrDA, smartcard, wake-up.
+// frames as a whole: a byte that the host sends has no bit times of its own, and arrives in those
+// of the receiver. Left out: DMA, flow control by RTS, CTS and DE, parity, framing and noise
+// errors, character match, receiver timeout, auto baud rate, synchronous mode, LIN, IrDA,
+// smartcard, wake-up.
 
 #include "usart_v2.h"
 
