@@ -145,9 +145,11 @@ def fram_i2c(
     from hsx.store.fram_i2c import FramI2c
 
     named = dict(pins)
+    # Of "PB6" MicroPython knows "B6" on every board: the name of the part, not of the board.
+    scl, sda = named["I2C%d_SCL" % bus][1:], named["I2C%d_SDA" % bus][1:]
 
     def opened() -> "machine.I2C":
-        _free(named["I2C%d_SCL" % bus], named["I2C%d_SDA" % bus])
+        _free(scl, sda)
         i2c = machine.I2C(bus, freq=400_000)
         # MicroPython 1.25 sends by software on a G4, at 250 kHz or less.
         if "timeout" not in repr(i2c):

@@ -5,6 +5,7 @@ One simulated board at a time: `sim_power_on()` makes it anew, with its clock an
 Not modelled: hard interrupts, pin interrupts, alternate functions, power saving.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -168,7 +169,8 @@ def unique_id() -> bytes:
 
 
 class Pin:
-    """A pin with a level; an output drives it, a test drives an input with `sim_level`."""
+    """A pin with a level; an output drives it, a test drives an input with `sim_level`. The name
+    of a part's pin is "B6": only some boards have a "PB6" besides (pins.csv)."""
 
     IN: Final = 0
     OUT: Final = 1
@@ -188,6 +190,8 @@ class Pin:
         drive: int | None = None,
         alt: int | None = None,
     ) -> None:
+        if isinstance(id, str) and re.fullmatch(r"P[A-K]\d+", id):
+            raise ValueError(f"Pin({id}) doesn't exist")
         self.sim_id = id
         self._mode = -1
         self.sim_level = 0
