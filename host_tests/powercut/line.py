@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""One powered machine and its raw REPL, quick enough for a thousand of them: the Cortex-M4 in
-QEMU, and an STM32 (`host_tests/stm32`) in virtual time."""
+"""One powered machine and its raw REPL, quick enough for a thousand of them."""
 
 import re
 import socket
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from hsxctl.simulate.qemu import QemuNode
-from stm32.emulator import MS, S
-from stm32.emulator import Machine as Stm32
 from waiting import PATIENCE
 
 _ICOUNT = 6  # 64 ns an instruction
@@ -19,38 +16,35 @@ class Off(Exception):
     """The machine has no power any more."""
 
 
-class RawRepl:
-    """The raw REPL of a machine. A context manager; when it is left, the power is cut. Raises Off
-    as soon as the power is gone."""
+class Machine:
+    """`firmware`: the ELF file; `fram`: the file of the FRAM; `sd`: the file of the card, None for
+    none; `icount` and `more` go on to QemuNode. A context manager; when it is left, the power is
+    cut. Raises ToolError if the machine does not start, Off as soon as its power is gone."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        firmware: Path,
+        fram: Path | None,
+        sd: Path | None = None,
+        icount: int | None = _ICOUNT,
+        **more: Any,
+    ) -> None:
+        self._line, theirs = socket.socketpair()
+        self._line.settimeout(PATIENCE)
         self._seen = b""
         self._window = 0  # bytes that the node still takes of what is pasted
+        self.node = QemuNode(firmware, sd, fram, icount, theirs, **more)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Machine":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
 
     def kill(self) -> None:
-        """Cuts the power."""
-        raise NotImplementedError
-
-    def start(self) -> None:
-        """Waits until the node has booted, and enters the raw REPL."""
-        raise NotImplementedError
-
-    def booted(self) -> str:
-        """Waits until the console says that the boot is over; what it has said."""
-        raise NotImplementedError
-
-    def _send(self, data: bytes) -> None:
-        raise NotImplementedError
-
-    def _more(self) -> None:
-        """Waits for more output, and adds it to what was seen."""
-        raise NotImplementedError
+        """Cuts the power by SIGKILL."""
+        self.node.kill()
+        self._line.close()
 
     def enter(self) -> None:
         """The raw REPL, as soon as there is one."""
@@ -97,49 +91,6 @@ class RawRepl:
         error = self._until(b"\x04>")[:-2]
         return text.decode().replace("\r\n", "\n").strip("\n"), _last_line(error.decode())
 
-    def _until(self, text: bytes) -> bytes:
-        while text not in self._seen:
-            self._more()
-        end = self._seen.index(text) + len(text)
-        said, self._seen = self._seen[:end], self._seen[end:]
-        return said
-
-    def _exactly(self, count: int) -> bytes:
-        while len(self._seen) < count:
-            self._more()
-        said, self._seen = self._seen[:count], self._seen[count:]
-        return said
-
-
-class Machine(RawRepl):
-    """`firmware`: the ELF file; `fram`: the file of the FRAM; `sd`: the file of the card, None for
-    none; `icount` and `more` go on to QemuNode. Raises ToolError if the machine does not start."""
-
-    def __init__(
-        self,
-        firmware: Path,
-        fram: Path | None,
-        sd: Path | None = None,
-        icount: int | None = _ICOUNT,
-        **more: Any,
-    ) -> None:
-        super().__init__()
-        self._line, theirs = socket.socketpair()
-        self._line.settimeout(PATIENCE)
-        self.node = QemuNode(firmware, sd, fram, icount, theirs, **more)
-
-    def kill(self) -> None:
-        """Cuts the power by SIGKILL."""
-        self.node.kill()
-        self._line.close()
-
-    def start(self) -> None:
-        self.enter()
-        self.booted()
-
-    def booted(self) -> str:
-        return self.node.wait_console("state=over", PATIENCE)
-
     def _send(self, data: bytes) -> None:
         try:
             self._line.sendall(data)
@@ -155,55 +106,18 @@ class Machine(RawRepl):
             raise Off
         self._seen += data
 
+    def _until(self, text: bytes) -> bytes:
+        while text not in self._seen:
+            self._more()
+        end = self._seen.index(text) + len(text)
+        said, self._seen = self._seen[:end], self._seen[end:]
+        return said
 
-class EmulatedStm32(RawRepl):
-    """PYBV11 with its firmware. `flash`, `fram`: files that keep what they hold; `sd`: the file of
-    its card. Nothing happens between two calls."""
-
-    CONSOLE, REPL, SCL = "uart3", "uart1", "PB6"
-
-    def __init__(self, flash: Path, fram: Path, sd: Path) -> None:
-        super().__init__()
-        self._machine = Stm32("PYBV11", flash=flash, fram=fram, card=sd)
-        self._machine.power(True)
-
-    def kill(self) -> None:
-        """Cuts the power."""
-        self._machine.close()
-
-    def start(self) -> None:
-        self.booted()
-        self.enter()
-
-    def booted(self) -> str:
-        if self._machine.until(self.CONSOLE, b"state=over", 60 * S) != "text":
-            raise Off
-        self._machine.run(10 * MS)
-        return self._machine.take(self.CONSOLE).decode()
-
-    def elapsed(self) -> int:
-        """Nanoseconds since the power came on."""
-        return self._machine.time_ps // 1000
-
-    def cut(self, nanoseconds: int, edge: int) -> None:
-        """Runs so long, and cuts the power at the next rising edge of the FRAM's clock but `edge`;
-        half a minute later if none comes."""
-        self._machine.run(nanoseconds)
-        self._machine.command("cut", "edge", self.SCL, edge + 1)
-        self._machine.run(30 * S)
-
-    def _send(self, data: bytes) -> None:
-        self._machine.send(self.REPL, data)
-
-    def _more(self) -> None:
-        self._machine.run(MS)
-        data = self._machine.take(self.REPL)
-        self._idle = 0 if data else self._idle + 1
-        if self._idle > 120_000:
-            raise Off
-        self._seen += data
-
-    _idle = 0  # ms without a byte
+    def _exactly(self, count: int) -> bytes:
+        while len(self._seen) < count:
+            self._more()
+        said, self._seen = self._seen[:count], self._seen[count:]
+        return said
 
 
 def _last_line(error: str) -> str:

@@ -27,7 +27,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from bench.images import SLEEP, SPIN, ldi32, words
 from hsx.image.build import build, info_section
@@ -38,7 +37,7 @@ from hsxctl import fat_image
 from hsxctl.simulate.qemu import FRAM_SIZE
 from powercut import world
 from powercut.invariant import Broken, Expected, View, check_reset
-from powercut.line import Machine, RawRepl
+from powercut.line import Machine
 from powercut.medium import Medium
 from powercut.world import ATTEMPTS, NAMES, SETS, World, boot
 from waiting import PATIENCE
@@ -249,12 +248,12 @@ def boot_on_host(cells: bytes, hard: bool) -> tuple[str, bytes]:
 
 
 class Bench:
-    """Runs cases, one at a time, on files in a folder of its own: a context manager. `firmware` is
-    copied there: it may be built anew while thousands of machines start from it."""
+    """Runs cases, one at a time, on files in a folder of its own: a context manager."""
 
     def __init__(self, firmware: Path = FIRMWARE) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._firmware = Path(self._folder.name) / "firmware"
+        # A copy: the file may be built anew while thousands of machines start from it.
+        self._firmware = Path(self._folder.name) / "firmware.elf"
         shutil.copyfile(firmware, self._firmware)
         self._fram = Path(self._folder.name) / "fram.bin"
         self._card = Path(self._folder.name) / "card.img"
@@ -282,30 +281,25 @@ class Bench:
             with self._machine(reference, quiet=True) as machine:
                 if self._fram.read_bytes() != reference.booted and not target.spoil:
                     raise Broken(f"the first boot of {name} left other bytes than the host's")
-                self._measure(machine, reference)
+                start = time.perf_counter()
+                if target.boots:
+                    machine.begin(target.call)
+                    said = machine.node.wait_console("state=over", PATIENCE)
+                    found = _BOOT_DONE.search(said)
+                    if not found:
+                        raise Broken(f"after a reset the node says {said!r}")
+                    reference.ticks = int(float(found[1]) * _TICKS_PER_SECOND)
+                else:
+                    machine.begin(
+                        f"t = time.ticks_cpu()\n{target.call}\n"
+                        "print('ticks', time.ticks_diff(time.ticks_cpu(), t))"
+                    )
+                    reference.ticks = int(_whole(machine.end()).split()[-1])
+                reference.seconds = time.perf_counter() - start
             shown = view(self._fram.read_bytes())
             if shown.facts != reference.after.facts:
                 raise Broken(f"uncut on the node, {name} ends with {shown.facts}")
         return reference
-
-    def _measure(self, machine: Any, reference: Reference) -> None:
-        """Takes the step, and notes how long it takes."""
-        target = reference.target
-        start = time.perf_counter()
-        if target.boots:
-            machine.begin(target.call)
-            said = machine.booted()
-            found = _BOOT_DONE.search(said)
-            if not found:
-                raise Broken(f"after a reset the node says {said!r}")
-            reference.ticks = int(float(found[1]) * _TICKS_PER_SECOND)
-        else:
-            machine.begin(
-                f"t = time.ticks_cpu()\n{target.call}\n"
-                "print('ticks', time.ticks_diff(time.ticks_cpu(), t))"
-            )
-            reference.ticks = int(whole(machine.end()).split()[-1])
-        reference.seconds = time.perf_counter() - start
 
     def cases(self, name: str, kind: str, count: int, seed: int) -> Iterator[str]:
         """Ids of `count` cases at random moments of a step. Broken as `measured`."""
@@ -327,8 +321,8 @@ class Bench:
                 machine.soft_reset()
                 return self._check(machine, reference, cells, hard=False)
         cells = self.cut(case)
-        with self._powered() as machine:
-            machine.start()
+        with Machine(self._firmware, self._fram, self._card) as machine:
+            machine.enter()
             return self._check(machine, reference, cells, hard=True)
 
     def cut(self, case: str) -> bytes:
@@ -347,17 +341,14 @@ class Bench:
                 machine.kill()
         return self._fram.read_bytes()
 
-    def _powered(self) -> Any:
-        """A machine that begins to boot."""
-        return Machine(self._firmware, self._fram, self._card)
-
-    def _machine(self, reference: Reference, quiet: bool) -> Any:
+    def _machine(self, reference: Reference, quiet: bool) -> Machine:
         """A machine that has booted from the cells of before the step, ready to take it; `quiet`:
         so that it takes it the same way each time."""
         self._fram.write_bytes(reference.start)
-        machine = self._powered()
+        machine = Machine(self._firmware, self._fram, self._card)
         try:
-            machine.start()
+            machine.enter()
+            machine.node.wait_console("state=over", PATIENCE)
             if quiet:
                 machine.run(_QUIET)
             machine.run(_PREPARE + reference.target.spoil)
@@ -367,7 +358,7 @@ class Bench:
             raise
         return machine
 
-    def _check(self, machine: RawRepl, reference: Reference, cells: bytes, hard: bool) -> str:
+    def _check(self, machine: Machine, reference: Reference, cells: bytes, hard: bool) -> str:
         """What a machine must show that has just booted from `cells`."""
         outcome = check_reset(bytearray(cells), _LAYOUT, reference.expected())
         shows, booted = boot_on_host(cells, hard)
@@ -385,7 +376,7 @@ class Bench:
         return "after" if done else "before"
 
 
-def whole(said: tuple[str, str]) -> str:
+def _whole(said: tuple[str, str]) -> str:
     """What code printed that raised nothing."""
     text, error = said
     if error:
