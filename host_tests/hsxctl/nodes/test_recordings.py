@@ -20,16 +20,12 @@ def line(bench):
     uart = bench.boards[0].uart
     read, since = uart.readinto, [time.monotonic()]
 
-    def readinto(buf):
+    def readinto(buf, size):
         most = int((time.monotonic() - since[0]) * RATE)
         if most < 1:
             return None
         since[0] = time.monotonic()
-        part = bytearray(min(most, len(buf)))
-        got = read(part)
-        if got:
-            buf[:got] = part[:got]
-        return got
+        return read(buf, min(most, size))
 
     uart.readinto = readinto
     return bench
