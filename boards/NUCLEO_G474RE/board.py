@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """NUCLEO_G474RE (STM32G474RE) as `hsx.boot.wiring` sees it; README.md has the wires."""
 
-import stm32
 from micropython import const
+
+import stm32
 from stm32 import *  # noqa: F403
 
 TYPE_CHECKING = False

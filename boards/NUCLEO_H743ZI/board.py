@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """NUCLEO_H743ZI (STM32H743ZI) as `hsx.boot.wiring` sees it; README.md has the wires."""
 
-import stm32
 from micropython import const
+
+import stm32
 from stm32 import *  # noqa: F403
 
 TYPE_CHECKING = False

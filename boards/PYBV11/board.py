@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """PYBV11 (STM32F405RG) as `hsx.boot.wiring` sees it; README.md has the wires."""
 
-import stm32
 from micropython import const
+
+import stm32
 from stm32 import *  # noqa: F403
 
 TYPE_CHECKING = False
