@@ -56,7 +56,7 @@ def ed25519_verify(
 
 def interrupt() -> None:
     """Raises KeyboardInterrupt in the main program as soon as that goes on, as Ctrl-C does: for a
-    callback that had to hold one back. Missing in a native module and on CPython."""
+    callback that had to hold one back. Missing where the core is a native module."""
 
 def place(buf: "bytearray | memoryview", at: int, data: "bytes | bytearray | memoryview") -> None:
     """buf[at : at + len(data)] = data, without the slice that this allocates. EINVAL: `data` does

@@ -62,6 +62,13 @@ def test_a_function_has_the_parameters_of_the_stub():
             assert list(parameters) == [arg.arg for arg in node.args.args]
 
 
+def test_an_interrupt_comes_to_the_main_program():
+    with pytest.raises(KeyboardInterrupt):
+        hsxvm.interrupt()
+        while True:  # raised where the main program goes on
+            pass
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_there_are_no_other_methods(name):
     public = {method for method in vars(getattr(hsxvm, name)) if method[0] != "_"}

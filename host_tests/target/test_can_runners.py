@@ -51,7 +51,8 @@ from hsx.transport.can_pyb import CanRunner
 class Can:
     MASK16 = 0
     def __init__(self):
-        self.waiting = self.sent = 0
+        self.sent = 0
+        self.waiting = [0, 0]
         self.calls = [None, None]
     def setfilter(self, bank, mode, fifo, params, *, rtr):
         pass
@@ -59,9 +60,9 @@ class Can:
         if call is not None:
             self.calls[fifo] = call
     def any(self, fifo):
-        return self.waiting > 0
+        return self.waiting[fifo] > 0
     def recv(self, fifo, slot):
-        self.waiting -= 1
+        self.waiting[fifo] -= 1
         slot[0] = 0x700
         return slot
     def state(self):
@@ -71,13 +72,14 @@ class Can:
     def send(self, data, ident):
         self.sent += 1
     def interrupt(self):
-        self.waiting = 3
+        self.waiting[0] = 3
         self.calls[0](self, 0)
-        self.waiting = 3
+        self.waiting[1] = 3
         self.calls[1](self, 2)
 
 can = Can()
 runner = CanRunner(lambda: can, engine)
+runner._slot[4] = memoryview(bytearray(8))  # as the driver's recv shortens it
 runner.open()
 """
 
@@ -109,6 +111,7 @@ class Can:
 
 can = Can()
 runner = CanRunner(lambda: can, engine)
+runner._slot[1] = memoryview(bytearray(8))  # as the driver's recv shortens it
 runner.open()
 """
 

@@ -658,3 +658,8 @@ def test_identity_of_the_board(repl):
 def test_a_machine_calls_itself_what_the_host_says(power_up, connect):
     repl = connect(power_up(uid="pump7"))
     assert repl.run("import machine; print(machine.unique_id())") == "b'pump7'"
+
+
+def test_an_interrupt_that_was_held_back_comes_to_the_main_program(repl):
+    code = "import hsxvm\ntry:\n hsxvm.interrupt()\n for _ in range(9): pass\n print('nothing')\n"
+    assert repl.run(code + "except KeyboardInterrupt:\n print('raised')") == "raised"

@@ -2,6 +2,8 @@
 """VM, FrameRing, the frames of a serial line, SLCAN lines and ed25519_verify over the compiled
 core: converts arguments and results, raises errors, and nothing else."""
 
+import _thread
+
 from ._core import ffi, lib
 
 OK, SVC, BRK, FAULT, EXIT, RETURNED, SLEEP = range(7)
@@ -184,12 +186,17 @@ class FrameRing:
         return self._ring.lost
 
 
+def interrupt():
+    _thread.interrupt_main()
+
+
 __all__ = [
     "VM",
     "FrameRing",
     "cobs_decode",
     "cobs_encode",
     "ed25519_verify",
+    "interrupt",
     "place",
     "slcan_format",
     "slcan_parse",
