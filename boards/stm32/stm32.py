@@ -139,9 +139,10 @@ def fram_i2c(
     register: int,
     timing: int,
 ) -> "FramI2c":
-    """FRAM on an I2C bus. `pins`: the board's PINS, with I2C<bus>_SCL and _SDA. `register`, of the
-    bus, gets `timing`, as MicroPython's own is for another clock. OSError if nothing answers at
-    its first address."""
+    """FRAM on an I2C bus. `pins`: the board's PINS, with I2C<bus>_SCL and _SDA. `register`: the
+    address of the bus's clock register, CCR or TIMINGR; `timing`: its 32 bits, as MicroPython
+    writes those for another clock. Raises OSError: ENODEV if nothing acknowledges the first
+    address, ETIMEDOUT on a bus that is held down."""
     from hsx.store.fram_i2c import FramI2c
 
     named = dict(pins)

@@ -106,7 +106,11 @@ class Board(Slot, Protocol):
     def IMAGES(self) -> tuple[tuple[str, bytes], ...]: ...  # noqa: N802
     # For boot log and apps' text; None: they are not written.
     def console(self) -> Stream | None: ...
-    def fram(self) -> Region | None: ...  # the medium of the store; None: a board without one
+    def fram(
+        self,
+    ) -> (
+        Region | None
+    ): ...  # the medium of the store; None: a board without one. OSError: it does not answer
     def policy(self, policy: Policy, /) -> None: ...  # configures it, names the trusted keys
     def unique_id(self) -> bytes: ...  # what tells it from all other boards
     def links(self, links: Links, /) -> list[Runner]: ...  # with engines of links.uart(), .can()

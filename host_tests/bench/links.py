@@ -24,7 +24,7 @@ from hsx.boot.links import Links
 from hsx.ticks import wrap
 from hsx.transport.uart import UartRunner
 from hsxctl import clock
-from waiting import PATIENCE, until
+from waiting import PATIENCE, Deadline, until
 
 LINKS = ("uart", "can")
 SIGNED = ["--network", str(NETWORK), "--key", "admin.pem"]
@@ -180,8 +180,12 @@ class Terminal:
         )
 
     def until(self, text):
-        """Until this is shown, or the process ends."""
+        """Until this is shown, or the process ends. AssertionError: neither, for PATIENCE."""
+        deadline = Deadline()
         while text not in self.shown:
+            if deadline.over():
+                self.process.kill()
+                raise AssertionError(f"hsxctl goes on, after {self.shown!r}")
             has_ended = self.process.poll() is not None
             # A kernel thread hands on what was written, maybe after the process has ended.
             if not self.look(0.5 if has_ended else 0.05) and has_ended:

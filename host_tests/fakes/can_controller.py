@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What bxCAN and FDCAN have in common, as the drivers of `pyb` and `machine` find it.
+"""A CAN controller, as far as bxCAN and FDCAN are alike to the drivers of `pyb` and `machine`.
 
 A controller has two receive FIFOs, each with an interrupt line of its own, and three places for
 frames to send. Off the bus nothing is received or sent; what waits to be sent stays there.
@@ -10,9 +10,9 @@ makes it pending once more (ARMv7-M, B3.4.1). So a handler may find that its cau
 callback that empties a FIFO has taken the frame that came meanwhile, and the interrupt of that
 frame follows all the same.
 
-What no manual says is the test's: `sim_latency_us` until an interrupt is served, and
-`sim_irq_masked()`, in which none is. What stalls Python's main loop alone (a collection, a console
-line) masks no interrupt: there a test just does not poll.
+A test sets what depends on the firmware: `sim_latency_us` until an interrupt is served, and
+`sim_irq_masked()`, in which none is served. What stalls Python's main loop alone (a collection, a
+console line) masks no interrupt: there a test just does not poll.
 
 Not modelled: bit timing, error counters, acknowledgement, frames of CAN FD.
 """
@@ -68,7 +68,7 @@ class Controller:
         self._power_up()
 
     def _power_up(self) -> None:
-        """As after a reset of the peripheral."""
+        """Puts the peripheral into its state after a reset."""
         self._fifos = (self._fifo(), self._fifo())
         self._mailboxes: list[Frame | None] = [None] * PLACES
         self._entered = [0] * 5

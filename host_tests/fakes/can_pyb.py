@@ -196,7 +196,7 @@ class _Driver(Controller):
     def _silent(self) -> bool:
         return self._mode in (self.SILENT, self.SILENT_LOOPBACK)
 
-    # What differs between the controllers.
+    # A subclass for each controller defines these.
 
     LOOPBACK: int
     SILENT: int

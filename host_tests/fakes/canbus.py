@@ -20,7 +20,7 @@ class Frame(NamedTuple):
     dlc: int = 0
 
     def length(self) -> int:
-        """What the controller's DLC field says."""
+        """The DLC field: 0 to 15."""
         return max(self.dlc, len(self.data))
 
     def bits16(self) -> int:
@@ -31,8 +31,8 @@ class Frame(NamedTuple):
 
 
 def written(view: memoryview, data: bytes) -> memoryview:
-    """What the drivers' `recv` makes of the caller's memoryview: it copies `data` to the start of
-    the buffer below, whatever that holds, and sets the length."""
+    """The caller's memoryview after the drivers' `recv`, which copies `data` to the start of its
+    buffer and sets its length, and does not look how long the buffer is."""
     whole = memoryview(view.obj)
     if len(data) > len(whole):
         raise Misuse(f"recv writes {len(data)} bytes into a buffer of {len(whole)}, and beyond it")

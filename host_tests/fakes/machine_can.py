@@ -195,7 +195,7 @@ class _Driver(Controller):
         if pending and self._handler is not None:
             self._handler(self)
 
-    # What differs between the controllers.
+    # A subclass for each controller defines these.
 
     def _start(self) -> None:
         """What `init` waits for."""

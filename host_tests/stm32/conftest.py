@@ -4,13 +4,13 @@ is a MicroPython checkout with ST's HAL."""
 
 import functools
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from boards.conftest import checkout, make
-from stm32.node import ROOT, built
+from stm32.node import ROOT, Node, built
 
 __all__ = ["checkout", "firmware", "make"]
 
@@ -24,6 +24,18 @@ def firmware(make: Callable[..., str]) -> Callable[[str], Path]:
         return built(board, lambda: make("firmware", board, ROOT))
 
     return image
+
+
+@pytest.fixture
+def node(board: str, firmware: Callable[[str], Path], tmp_path: Path) -> Iterator[Node]:
+    """A numbered node with an empty store, alone with the master on the bus. A file of tests has
+    a fixture `board`, or one `node` of its own."""
+    node = Node(board, firmware(board), tmp_path)
+    node.boot()
+    node.type("import hsx; hsx.format('erase everything')")
+    node.on_the_bus()
+    yield node
+    node.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

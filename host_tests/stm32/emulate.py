@@ -11,17 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stm32.emulator import BUILD, HERE, flash_image, has_unicorn, machine, one_at_a_time
+from stm32.emulator import BUILD, HERE, LINES, flash_image, has_unicorn, machine, one_at_a_time
 
 ROOT = HERE.parents[1]
-
-# The lines of a board: REPL, console of the node, link to a host. The PYBV11's REPL is on USB,
-# which is not emulated.
-BOARDS: dict[str, tuple[str | None, str, str]] = {
-    "PYBV11": (None, "uart3", "uart6"),
-    "NUCLEO_F446RE": ("uart2", "uart6", "uart4"),
-    "NUCLEO_G474RE": ("lpuart1", "uart3", "uart1"),
-}
 
 
 def _flash_of(board: str) -> Path:
@@ -39,7 +31,7 @@ def _flash_of(board: str) -> Path:
 
 
 def _explain(board: str, ptys: dict[str, str]) -> None:
-    repl, console, link = BOARDS[board]
+    repl, console, link = LINES[board]
     rows = [
         ("console", f"python -m serial.tools.miniterm {ptys[console]} 115200"),
         ("link", f"hsxctl nodes --uart {ptys[link]}"),
@@ -82,7 +74,7 @@ def run(board: str, card: Path | None, fram: Path | None, seed: int) -> int:
 def main() -> int:
     """What `make emulate` runs."""
     parser = argparse.ArgumentParser(prog="make emulate", description=__doc__.splitlines()[0])
-    parser.add_argument("board", help=f"BOARD=: {', '.join(BOARDS)}")
+    parser.add_argument("board", help=f"BOARD=: {', '.join(LINES)}")
     parser.add_argument("--card", type=Path, metavar="FILE", help="SD=: image of the card in it")
     parser.add_argument(
         "--fram", type=Path, metavar="FILE", help="FRAM=: the FRAM, made if absent"
@@ -91,8 +83,8 @@ def main() -> int:
         "--seed", type=int, default=1, help="SEED=: of its unique id (%(default)s)"
     )
     options = parser.parse_args()
-    if options.board not in BOARDS:
-        parser.error(f"no such board: {options.board}; BOARD= is one of {', '.join(BOARDS)}")
+    if options.board not in LINES:
+        parser.error(f"no such board: {options.board}; BOARD= is one of {', '.join(LINES)}")
     if not has_unicorn():
         parser.error("the emulator needs the Python package unicorn: pip install unicorn==2.1.4")
     if options.card and not options.card.is_file():

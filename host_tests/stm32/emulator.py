@@ -23,6 +23,14 @@ PROGRAM_FLAGS = ("-O1", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffr
 FLASH = 0x0800_0000
 REFUSED = 3
 
+# The lines of a board: REPL, console of the node, link to a host. The PYBV11's REPL is on USB,
+# which is not emulated.
+LINES: dict[str, tuple[str | None, str, str]] = {
+    "PYBV11": (None, "uart3", "uart6"),
+    "NUCLEO_F446RE": ("uart2", "uart6", "uart4"),
+    "NUCLEO_G474RE": ("lpuart1", "uart3", "uart1"),
+}
+
 NS = 1
 US = 1_000
 MS = 1_000_000

@@ -14,21 +14,11 @@ from pathlib import Path
 
 from hsx.link.can_client import CanClient
 from hsx.link.can_messages import short_id
-from stm32.emulator import BUILD, HERE, MS, Machine, S, flash_image, one_at_a_time
+from stm32.emulator import BUILD, HERE, LINES, MS, Machine, S, flash_image, one_at_a_time
 
 ROOT = HERE.parents[1]
 
-# Where a board has the console of the node, the REPL, and the line to a host; its unique id
-LINES = {
-    "PYBV11": ("uart3", "uart1", "uart6"),
-    "NUCLEO_F446RE": ("uart6", "uart2", "uart4"),
-    "NUCLEO_G474RE": ("uart3", "lpuart1", "uart1"),
-}
-UNIQUE_ID = {
-    "PYBV11": 0x1FFF_7A10,
-    "NUCLEO_F446RE": 0x1FFF_7A10,
-    "NUCLEO_G474RE": 0x1FFF_7590,
-}
+UNIQUE_ID = {"NUCLEO_F446RE": 0x1FFF_7A10, "NUCLEO_G474RE": 0x1FFF_7590}
 
 NUMBER = 5
 
@@ -49,7 +39,9 @@ class Node:
         if not flash.exists():
             flash.write_bytes(image.read_bytes())
         self.fram = folder / "fram"
-        self.console, self.repl, self.link = LINES[board]
+        repl, self.console, self.link = LINES[board]
+        assert repl is not None  # a person types there
+        self.repl = repl
         self.unique_id = UNIQUE_ID[board]
         self.machine = Machine(board, flash=flash, fram=self.fram, **settings)
         self.master = CanClient()

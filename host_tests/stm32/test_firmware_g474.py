@@ -1,34 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""The real firmware of NUCLEO_G474RE: it boots, takes apps by both links into the FRAM, keeps its
-CAN through late interrupts, bus-off and long frames, and keeps its word through resets."""
+"""The real firmware of NUCLEO_G474RE: it takes apps by both links into the FRAM, survives frames
+with a long length code, and keeps its word through resets."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hsxctl.cli import main
-from hsxctl.simulate import can_bus
-from stm32.emulator import MS, US, S
+from stm32.emulator import MS
 from stm32.node import ROOT, Node
 
-BOARD = "NUCLEO_G474RE"
-BIT = 2 * US
-SET, ALL_BUT_ITS_OWN = 0x400, 0x75  # a value that is set at a node which is not there
 LOAD = 0x700  # frames of a session: they come to the node's second FIFO
 LONGEST = 64  # bytes of a frame, as the driver reads its length code
 TAMP_BKP1R = 0x4000_2504  # the node itself uses the register before it
 
 
 @pytest.fixture
-def node(firmware: Callable[[str], Path], tmp_path: Path) -> Iterator[Node]:
-    """A numbered node with an empty store, alone with the master on the bus."""
-    node = Node(BOARD, firmware(BOARD), tmp_path)
-    node.boot()
-    node.type("import hsx; hsx.format('erase everything')")
-    node.on_the_bus()
-    yield node
-    node.close()
+def board() -> str:
+    return "NUCLEO_G474RE"
 
 
 def test_pushed_apps_stay_in_the_fram(node: Node, tmp_path: Path) -> None:
@@ -41,31 +30,6 @@ def test_pushed_apps_stay_in_the_fram(node: Node, tmp_path: Path) -> None:
     node.machine.run(100 * MS)
     node.machine.power(False)
     assert "source=FRAM" in node.boot()
-
-
-def test_a_node_keeps_listening_when_interrupts_come_late(node: Node) -> None:
-    """Frames come in pairs; interrupts are held until shortly before the second one is there."""
-    data = bytes((0, 0, 0, 0, ALL_BUT_ITS_OWN, 0, 0, 0))
-    second = (2 * can_bus.bits(SET, data) - 3) * BIT
-    silent = []
-    for early in range(60):
-        node.machine.command("hold", second - early * US)
-        node.send(SET, data)
-        node.send(SET, data)
-        node.frames(2 * MS)
-        if not node.who():
-            silent.append(early)
-    assert not silent
-
-
-def test_a_node_comes_back_from_bus_off(node: Node) -> None:
-    node.master.who()
-    assert not node.talk(1, lambda: False)
-    node.machine.command("disturb", 50 * MS)  # before the node answers
-    node.master.present.clear()
-    assert not node.talk(45, lambda: bool(node.master.present))
-    node.machine.run(3 * S)
-    assert node.who()
 
 
 def test_a_frame_with_a_long_length_code_stays_in_its_buffer(node: Node) -> None:

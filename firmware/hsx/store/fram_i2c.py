@@ -50,49 +50,47 @@ class FramI2c(Region):
         return min(left, self._transfer, self._device_size - inside)
 
     def _read(self, addr: int, buf: memoryview) -> None:
-        done = 0
-        while done < len(buf):
-            count = self._span(addr + done, len(buf) - done)
-            device = self._addresses[(addr + done) // self._device_size]
-            self._tried(self._fetch, device, buf[done : done + count])
-            done += count
+        self._move(addr, buf, False)
 
     def _write(self, addr: int, buf: memoryview) -> None:
+        self._move(addr, buf, True)
+
+    def _move(self, addr: int, buf: memoryview, writes: bool) -> None:
         done = 0
         while done < len(buf):
             count = self._span(addr + done, len(buf) - done)
             device = self._addresses[(addr + done) // self._device_size]
-            self._tried(self._put, device, buf[done : done + count])
+            part = buf[done : done + count]
+            try:
+                try:
+                    self._transact(device, part, writes)
+                except OSError as error:
+                    if self._renew is None or error.errno == ENODEV:
+                        raise
+                    self._bus = self._renew()
+                    self._transact(device, part, writes)
+            except OSError as error:
+                raise _failed(error)
             done += count
 
-    def _tried(
-        self, transfer: "Callable[[int, memoryview], None]", device: int, part: memoryview
-    ) -> None:
-        try:
-            try:
-                transfer(device, part)
-            except OSError as error:
-                if self._renew is None or error.errno == ENODEV:
-                    raise
-                self._bus = self._renew()
-                transfer(device, part)
-        except OSError as error:
-            if isinstance(error, HsxError):
-                raise
-            if error.errno == ENODEV:
-                raise HsxError(ENODEV, "write", "no FRAM at this bus address")
-            raise HsxError(EIO, "write", "bus error at the FRAM")
-
-    def _fetch(self, device: int, part: memoryview) -> None:
-        self._send(device, self._address, 2)
-        self._bus.readfrom_into(device, part)
-
-    def _put(self, device: int, part: memoryview) -> None:
-        self._vector[1] = part  # type: ignore[call-overload]
-        self._send(device, self._vector, 2 + len(part))
+    def _transact(self, device: int, part: memoryview, writes: bool) -> None:
+        if writes:
+            self._vector[1] = part  # type: ignore[call-overload]
+            self._send(device, self._vector, 2 + len(part))
+        else:
+            self._send(device, self._address, 2)
+            self._bus.readfrom_into(device, part)
 
     def _send(self, device: int, vector: "tuple | list", count: int) -> None:
         """One bus transfer; the bus reports a byte that nobody acknowledged by a smaller count.
         Ports count the address or not; a whole transfer counts at least its data and address."""
         if self._bus.writevto(device, vector) < count:
             raise HsxError(EIO, "write", "FRAM stopped acknowledging")
+
+
+def _failed(error: OSError) -> OSError:
+    if isinstance(error, HsxError):
+        return error
+    if error.errno == ENODEV:
+        return HsxError(ENODEV, "write", "no FRAM at this bus address")
+    return HsxError(EIO, "write", "bus error at the FRAM")

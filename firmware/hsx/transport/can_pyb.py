@@ -60,7 +60,7 @@ class CanRunner:
         fifos: "tuple[Any, int, int] | None" = None,
     ) -> None:
         self._open_can = open_can
-        self._can: "Any" = None  # from the first opening on
+        self._can: "Any" = None  # while the runner is open
         self._engine = engine
         self._base = base
         self._limit = frames
@@ -87,7 +87,8 @@ class CanRunner:
     def open(self) -> None:
         """Goes onto the bus. Raises what the driver raises: ValueError for a bit rate that its
         clock does not give."""
-        can = self._can = self._open_can()
+        can = self._open_can()
+        self._can = can
         # A callback that is there would only be exchanged, and its interrupts stay off.
         self._listen(False)
         base, bulk, rest = self._base, self._base | _BULK, self._base | _REST
@@ -118,24 +119,27 @@ class CanRunner:
 
     def close(self) -> None:
         """Leaves the bus; frames that were not sent are dropped."""
+        if self._can is None:
+            return
         self._listen(False)
         info = self._can.info(self._info)
         self._passive += info[3]
         self._off += info[4]
         self._can.deinit()
+        self._can = None
         self._held = -1
 
     def stats(self) -> "dict[str, int]":
         """Frames received and sent, lost for want of room in the ring; overruns of the
         controller, its error state and counters, and how often it was passive and off."""
-        state = self._can.state()
-        info = self._can.info() if state else [0] * 8
+        can = self._can
+        info = can.info() if can is not None else [0] * 8
         return {
             "received": self._received,
             "sent": self._sent,
             "lost": self._ring.lost(),
             "overruns": self._overruns,
-            "state": state,
+            "state": can.state() if can is not None else 0,
             "tec": info[0],
             "rec": info[1],
             "passive": self._passive + info[3],
@@ -176,7 +180,7 @@ class CanRunner:
         elif reason == _PENDING and not can.any(1):
             self._deaf = True
         while can.any(1):
-            # What was there before this frame is in FIFO 0 by now.
+            # Frames of FIFO 0 that came before this one are there already.
             while can.any(0):
                 self._take(can, 0)
             self._take(can, 1)
@@ -191,8 +195,8 @@ class CanRunner:
 
     def _send(self) -> None:
         """Two frames at most, into empty mailboxes: those of one identifier leave in the order of
-        the mailboxes, so a third one, put where the first has left, might overtake the second. An
-        FDCAN tells no waiting frame here, and needs it not: it sends in the order it was given."""
+        the mailboxes, so a third one, put where the first has left, might overtake the second. On
+        an FDCAN the driver never reports a waiting frame; its frames leave as they were queued."""
         can = self._can
         if can.info(self._info)[5]:
             return
