@@ -37,7 +37,8 @@ def test_set_lives_through_all_its_commands(bench, hsxctl, kind):
     link = [*link_of(bench, kind), *SIGNED]
     assert hsxctl("push", "pump.hxe", *link).status == 0
     wait_for(bench, "pump")
-    assert hsxctl("confirm", *link).status == 0
+    said = hsxctl("confirm", *link)
+    assert said.status == 0, said.err
     said = hsxctl("push", "valve.hxe", "--no-activate", "--json", *link)
     wait_for(bench, "pump")
     digest = said.facts[0]["digest"]
