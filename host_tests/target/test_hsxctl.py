@@ -95,8 +95,9 @@ def test_set_goes_through_its_life(machine, done, kind, apps):
     assert (slots[first]["state"], slots[second]["state"]) == ("confirmed", "reverted")
     assert slots[first]["active"]
     assert [image["name"] for image in slots[first]["images"]] == apps
-    kinds = [event["kind"] for event in done("events", *link, "--last", 8)]
-    assert len(kinds) == 8 and "task" in kinds
+    assert len(done("events", *link, "--last", 8)) == 8
+    # How many events tell the progress of a load depends on how long it takes.
+    assert "task" in [event["kind"] for event in done("events", *link, "--last", 32)]
 
 
 @pytest.mark.parametrize("kind", ["uart", "can", "repl"])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`hsxctl push` and what follows it, with nodes that ask for signatures, over both links."""
 
+import itertools
+import secrets
 import signal
 import time
 from pathlib import Path
@@ -50,6 +52,18 @@ def test_set_lives_through_all_its_commands(bench, hsxctl, kind):
     assert [slot["state"] for slot in slots] == ["confirmed", "reverted"]
     assert slots[1]["digest"] == digest
     assert [image["name"] for slot in slots for image in slot["images"]] == ["pump", "valve"]
+
+
+def test_answer_is_not_that_to_the_same_request_of_the_command_before(bench, hsxctl, monkeypatch):
+    """Both ask for the slots first, and begin with the same sequence number by chance."""
+    tags = itertools.count()
+    monkeypatch.setattr(secrets, "randbelow", lambda limit: 5)
+    monkeypatch.setattr(secrets, "token_bytes", lambda size: bytes([next(tags)] * size))
+    link = [*link_of(bench, "can"), *SIGNED]
+    assert hsxctl("push", "pump.hxe", *link).status == 0
+    wait_for(bench, "pump")
+    said = hsxctl("confirm", *link)
+    assert said.status == 0, said.err
 
 
 def test_set_is_activated_by_its_files_too(bench, hsxctl):

@@ -42,6 +42,8 @@ class BusNodes:
         self._patience = int(clock.patient(_SLOW_PATIENCE)) if interface in _SLOW else _PATIENCE
         self._link = CanLink(interface, channel, bitrate, options)
         self._client = CanClient(secrets.randbelow(128), patience=int(clock.patient(_ANSWER)))
+        # A node takes a request with all bytes of an earlier one for a repetition of it.
+        self._tag = secrets.token_bytes(1)
         self._heard: list[tuple[int, bytes]] = []
 
     def present(self) -> list[int]:
@@ -68,7 +70,8 @@ class BusNodes:
 
     def ask(self, node: int, message: bytes) -> bytes:
         """As Nodes.ask."""
-        self._client.message(node, message, clock.tick())
+        tagged = message[:1] + self._tag + message[2:]
+        self._client.message(node, tagged, clock.tick())
         self._link.run(self._client, lambda: not self._client.busy)
         answer = self._client.answer
         if not isinstance(answer, bytes):
