@@ -76,7 +76,10 @@ def _bars(reach: Reach, nodes: list[int], total: int) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     tasks: dict[int, TaskID] = {}
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    # What stands in for a redirected stream loses a Ctrl-C that comes while it is freed, and one
+    # that comes while it is taken away leaves it there, without a cursor.
+    console = Console(stderr=True)
+    with Bars(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as bars:
         for node in nodes:
             tasks[node] = bars.add_task(reach.where(node), total=total)
         yield lambda node, done, total: bars.update(tasks[node], completed=done)
