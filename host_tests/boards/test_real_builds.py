@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from boardcheck import ROOT, Board, run, share, sizes
+from release.room import room
 
 pytestmark = pytest.mark.target
 NAMES = ["NUCLEO_F446RE", "NUCLEO_G474RE", "NUCLEO_H743ZI", "PYBV11"]
@@ -31,6 +32,9 @@ def test_firmware_is_built_and_as_large_as_foreseen(
     taken = share(board, elf)
     heap = board.regions["RAM"] - taken["ram"]
     assert heap == pytest.approx(foreseen["heap"], rel=_NEAR)
+    left = room(build)
+    assert (left.image, left.heap) == (text + data, heap)
+    assert left.image + left.flash_left <= board.facts["flash_kb"] * 1024
     said = f"MicroPython's share of its build: flash {taken['flash']:,}, ram {taken['ram']:,}\n"
     assert make("check-board", name).endswith(said)
 

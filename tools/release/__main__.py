@@ -2,8 +2,9 @@
 """One folder with all that a release has: `python -m release FOLDER [BOARD...]`.
 
 The wheel of hsxctl, the firmware of the emulated board and of each STM32 BOARD, a zip of each
-package for stock MicroPython, the changelog, and `manifest.json`: version, and for each file its
-size and SHA-256. Made of what `make firmware natmod` has left in build/.
+package for stock MicroPython, the changelog, `room.txt`: the flash and RAM that each BOARD has
+left, and `manifest.json`: version, and for each file its size and SHA-256. Made of what `make
+firmware natmod` has left in build/.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ import zipfile
 from pathlib import Path
 
 from .packages import ROOT
+from .room import table
 
 _IMAGES = ("dfu", "hex")  # of an STM32 board
 _BUILT = shutil.ignore_patterns("__pycache__", "*.so", "*.o", "_core.c", "*.egg-info")
@@ -76,6 +78,9 @@ def main() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     wheel(out)
     emulated(out, f"hsx-{version}")
+    if boards:
+        left = table({board: ROOT / "build" / board for board in boards})
+        (out / "room.txt").write_text(left)
     for board in boards:
         for kind in _IMAGES:
             source = ROOT / "build" / board / f"firmware.{kind}"
@@ -88,7 +93,9 @@ def main() -> None:
     (out / "manifest.json").write_text(json.dumps(found, indent=1) + "\n")
     for file in found["files"]:
         print(f"{file['sha256']}  {file['size']:>9}  {file['name']}")
-    if not boards:
+    if boards:
+        print(f"\nBytes that each board has left:\n{left}", end="")
+    else:
         print("No STM32 firmware: it takes a full checkout as MICROPYTHON_DIR (docs/boards.md).")
 
 
