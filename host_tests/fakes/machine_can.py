@@ -66,6 +66,7 @@ class _Driver(Controller):
         if id not in (1, 2):
             raise ValueError(f"CAN({id}) doesn't exist")
         super().__init__()
+        self._in_interrupt = False
         self.init(bitrate, mode)
 
     def init(
@@ -193,7 +194,11 @@ class _Driver(Controller):
             self._errors |= self.RECV_ERR_OVERRUN
             self._overruns += 1
         if pending and self._handler is not None:
-            self._handler(self)
+            self._in_interrupt = True
+            try:
+                self._handler(self)
+            finally:
+                self._in_interrupt = False
 
     # A subclass for each controller defines these.
 
@@ -225,7 +230,15 @@ class CAN(_Driver, BxCan):
       that has a text and no number. `restart()` waits in a loop for an idle bus, and drops what
       waits. Nothing else ends bus-off.
     - It copies up to 15 bytes, for a DLC above 8.
+    - `recv` waits for an interrupt where it finds a FIFO empty, though its timeout is 0
+      (can.c:296). A handler that does so holds up all interrupts of its priority and the program:
+      Misuse here.
     """
+
+    def recv(self, arg: "list[Any] | None" = None) -> "list[Any] | None":
+        if self._in_interrupt and not self._fifos[0].frames:
+            raise Misuse("recv waits in an interrupt, as FIFO 0 is empty")
+        return super().recv(arg)
 
     def _start(self) -> None:
         if self.sim_stuck and self._mode == self.MODE_NORMAL:

@@ -2,6 +2,7 @@
 """Both engines of a CAN transfer with the drivers in between: over SLCAN on a pty, and over
 simulated controllers while the node's main loop stands still."""
 
+import functools
 import hashlib
 import random
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from bench.pty_uart import PtyUart
 from fakes import machine, machine_can, pyb
+from fakes.bxcan import RF0R, RF1R
 from fakes.canbus import Frame
 from hsx.link.can_master import CanMaster
 from hsx.link.can_node import CanNode
@@ -91,7 +93,10 @@ class Wire:
 
 CONTROLLERS = {
     "pyb": (can_pyb.CanRunner, lambda: pyb.CAN(1, pyb.CAN.NORMAL)),
-    "machine": (can_machine.CanRunner, lambda: machine_can.CAN(1, 500_000)),
+    "machine": (
+        functools.partial(can_machine.CanRunner, fifos=(machine.mem32, RF0R, RF1R)),
+        lambda: machine_can.CAN(1, 500_000),
+    ),
 }
 
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """CAN over `machine.CAN`, the class that newer MicroPython has for all its ports.
 
-That class deals filters out to the receive FIFOs in turn: BLOCK and DATA get FIFO 0 by the order
-of the filters, all the rest FIFO 1. `recv` looks into FIFO 0 first, so the ring, which a hard
-interrupt fills, keeps the order (rule 9 of docs/links.md).
+One filter takes all that the base bit says, and as the first one it belongs to receive FIFO 0. So
+the ring, which a hard interrupt fills, keeps the order (rule 9 of docs/links.md), and FIFO 1 stays
+empty. On a bxCAN the driver's `recv` waits for the next interrupt, a millisecond at most, where it
+finds a FIFO empty, and an interrupt that waits holds up the node: there the FIFO's register tells
+whether a frame is in it.
 
 The driver turns the interrupt of a FIFO off before it calls back, and only `recv` turns it on
 again. A frame that comes while a callback runs is taken by that callback, but its interrupt is due
@@ -24,12 +26,11 @@ if TYPE_CHECKING:
 
     from ..contracts import CanEngine
 
-_BULK = const(0x300)  # identifiers of BLOCK and DATA, without the base
-_REST = const(0x200)  # RET and LOAD; the four operations below it begin with 0
+_BASE = const(0x400)  # the bit that tells the frames of the base from others
 _OFF = const(4)  # STATE_BUS_OFF
 _RETURN = const(1000)  # ms that the controller stays off the bus
 _LONGEST = const(64)  # bytes that the driver of an FDCAN writes for a frame of DLC 15
-_FMP = const(3)  # frames, and one was lost: in both registers RFxR of a bxCAN (RM0090 32.9.2)
+_FMP = const(3)  # frames, and one was lost: in the register RF0R of a bxCAN (RM0090 32.9.2)
 _FOVR = const(0x10)
 
 
@@ -85,9 +86,7 @@ class CanRunner:
         """Goes onto the bus. Raises what the driver raises: ValueError for a bit rate that its
         clock does not give, OSError on a bus that is held down."""
         can = self._open_can()
-        base, bulk, rest = self._base, self._base | _BULK, self._base | _REST
-        # The third is there for its place: FIFO 0, as the first.
-        can.set_filters(((bulk, 0x700, 0), (base, 0x600, 0), (bulk, 0x700, 0), (rest, 0x700, 0)))
+        can.set_filters(((self._base, _BASE, 0),))
         can.irq(self._handler, can.IRQ_RX, True)
         self._can = can
 
@@ -160,10 +159,10 @@ class CanRunner:
         while True:
             if fifos is not None:
                 flags = fifos[0][fifos[1]]
-                if not flags & _FMP:
-                    flags = fifos[0][fifos[2]]
                 if flags & _FOVR:
                     self._overruns += 1
+                if not flags & _FMP:
+                    break
             # What it returns is the list that it was handed; the stub says a tuple.
             if not put(can.recv(slot)):  # type: ignore[arg-type]
                 break
