@@ -21,3 +21,11 @@
 // oscillator inside once somebody asks for the time: each change resets the backup registers.
 #undef MICROPY_HW_RTC_USE_LSE
 #define MICROPY_HW_RTC_USE_LSE      (1)
+
+// MicroPython asks PWR for the voltage that 170 MHz need (the boost of range 1) before it gives PWR
+// its clock, so that the voltage stayed that of 150 MHz.
+#define MICROPY_BOARD_STARTUP() \
+    do { \
+        powerctrl_check_enter_bootloader(); \
+        __HAL_RCC_PWR_CLK_ENABLE(); \
+    } while (0)

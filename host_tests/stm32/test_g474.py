@@ -74,6 +74,8 @@ CLOCK_REFUSALS = {
     4: "HCLK 170000000 Hz with FLASH.ACR.LATENCY 0",
     5: "RCC.PLLCFGR while the PLL is on",
     6: "switches the system clock off",
+    7: "write at PWR+000, which has no clock",
+    8: "SYSCLK 170000000 Hz in this voltage range",
 }
 
 

@@ -10,15 +10,14 @@
 #endif
 
 enum { BKP0R = 0x40002500, RTCSEL_LSE = 1 << 8, RTCSEL_LSI = 2 << 8, BDRST = 1 << 16 };
-enum { SW_PLL = 3, SWS = 3 << 2, SWS_PLL = 3 << 2 };
+enum { NO_BOOST = 1 << 8, SW_PLL = 3, SWS = 3 << 2, SWS_PLL = 3 << 2 };
 
 static void open_domain(void) {
     REG(APB1ENR1) |= PWR_CLOCK;
     REG(PWR_CR1) |= DBP;
 }
 
-static void fast(void) {
-    REG(PWR_CR5) = 0;
+static void pll(void) {
     REG(FLASH_ACR) = (REG(FLASH_ACR) & ~15u) | 4;
     REG(RCC_CR) |= HSEON;
     wait_until(RCC_CR, HSERDY, HSERDY);
@@ -30,7 +29,15 @@ static void fast(void) {
     EQUAL(REG(RCC_CFGR) & SWS, SWS_PLL);
 }
 
+static void fast(void) {
+    REG(PWR_CR5) = 0;
+    pll();
+}
+
 static void forbidden(void) {
+    if (CASE == 7) {
+        REG(PWR_CR1) = DBP;
+    }
     open_domain();
     switch (CASE) {
         case 1:
@@ -56,6 +63,10 @@ static void forbidden(void) {
             fast();
             REG(RCC_CR) &= ~HSEON;
             break;
+        case 8:
+            REG(PWR_CR5) = NO_BOOST;
+            pll();
+            break;
     }
 }
 
@@ -64,9 +75,6 @@ void test(void) {
         forbidden();
         return;
     }
-    // Without its clock PWR neither takes nor tells anything.
-    REG(PWR_CR1) = DBP;
-    EQUAL(REG(PWR_CR1), 0);
     open_domain();
     EQUAL(REG(PWR_CR1), 0x200 | DBP);
     REG(BDCR) = RTCSEL_LSE;

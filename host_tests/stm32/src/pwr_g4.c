@@ -2,11 +2,6 @@
 //
 // PWR of the G474: RM0440 chapter 6. Left out: stop, standby and shutdown, wake-up pins, the
 // voltage detectors, low-power run, and pull-ups in standby.
-//
-// Without its clock an access does nothing, and a read gives 0: it is not refused, as
-// MicroPython's SystemClock_Config asks for the boost of range 1 before anybody has set PWREN. So
-// the boost stays off there, and the part runs at 170 MHz where its data sheet allows 150 MHz;
-// that is traced.
 
 #include "pwr_g4.h"
 
@@ -31,32 +26,14 @@ bool pwr_g4_backup_open(void) {
 }
 
 void pwr_g4_check(uint32_t system_hz) {
-    if (system_hz > (is_range_1() ? 170000000 : 26000000)) {
+    if (system_hz > (!is_range_1() ? 26000000 : is_boosted() ? 170000000 : 150000000)) {
         refuse("SYSCLK %u Hz in this voltage range of PWR", (unsigned)system_hz);
-    }
-    if (system_hz > 150000000 && !is_boosted()) {
-        trace("PWR: SYSCLK %u Hz without the boost of range 1", (unsigned)system_hz);
     }
 }
 
 uint32_t pwr_g4_step_hz(void) {
     // RM0440 table 29
     return !is_range_1() ? 12000000 : is_boosted() ? 34000000 : 30000000;
-}
-
-static uint32_t read(void *self, uint32_t offset) {
-    (void)self;
-    return rcc_g4_pwr_clocked() ? *device_value(&pwr, offset) : 0;
-}
-
-static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
-    (void)self, (void)size;
-    if (!rcc_g4_pwr_clocked()) {
-        trace("PWR: write of %08x to +%02x without a clock is lost", (unsigned)value,
-              (unsigned)offset);
-        return;
-    }
-    *device_value(&pwr, offset) = value;
 }
 
 void pwr_g4_add(void) {
@@ -72,7 +49,7 @@ void pwr_g4_add(void) {
         {0},
     };
     pwr = (Device){
-        .name = "PWR", .base = 0x40007000, .registers = registers, .read = read, .write = write,
+        .name = "PWR", .base = 0x40007000, .registers = registers, .gate = G4_APB1(28),
     };
     device_add(&pwr);
 }

@@ -266,10 +266,6 @@ static bool enabled(uint16_t enable_offset, uint32_t bit) {
     return *kept(enable_offset) & bit;
 }
 
-bool rcc_g4_pwr_clocked(void) {
-    return enabled(APB1ENR1, 1 << 28);
-}
-
 static uint32_t read(void *self, uint32_t offset) {
     (void)self;
     uint32_t value = *kept(offset);

@@ -10,7 +10,6 @@ void rcc_g4_oscillators(uint32_t hse_hz, uint32_t lse_hz);
 uint32_t rcc_g4_timer1(void);  // of the timers on APB1 and APB2: twice PCLK, if it is divided
 uint32_t rcc_g4_timer2(void);
 uint32_t rcc_g4_rtc(void);
-bool rcc_g4_pwr_clocked(void);
 void rcc_g4_need_lsi(void);  // IWDG switches it on
 // Kernel clocks, as CCIPR selects them
 uint32_t rcc_g4_usart1(void);
