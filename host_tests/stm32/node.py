@@ -18,7 +18,11 @@ from stm32.emulator import BUILD, HERE, LINES, MS, Machine, S, flash_image, one_
 
 ROOT = HERE.parents[1]
 
-UNIQUE_ID = {"NUCLEO_F446RE": 0x1FFF_7A10, "NUCLEO_G474RE": 0x1FFF_7590}
+UNIQUE_ID = {
+    "PYBV11": 0x1FFF_7A10,
+    "NUCLEO_F446RE": 0x1FFF_7A10,
+    "NUCLEO_G474RE": 0x1FFF_7590,
+}
 
 NUMBER = 5
 
@@ -39,9 +43,7 @@ class Node:
         if not flash.exists():
             flash.write_bytes(image.read_bytes())
         self.fram = folder / "fram"
-        repl, self.console, self.link = LINES[board]
-        assert repl is not None  # a person types there
-        self.repl = repl
+        self.repl, self.console, self.link = LINES[board]
         self.unique_id = UNIQUE_ID[board]
         self.machine = Machine(board, flash=flash, fram=self.fram, **settings)
         self.master = CanClient()
@@ -64,6 +66,7 @@ class Node:
 
     def type(self, code: str) -> str:
         """Types a line at the REPL; gives what it prints before the next prompt."""
+        assert self.repl is not None, "the REPL of this board is on no line"
         self.machine.take(self.repl)
         self.machine.send(self.repl, b"\r\n" + code.encode() + b"\r\n")
         assert self.machine.until(self.repl, code.encode() + b"\r\n", S) == "text"
@@ -71,9 +74,10 @@ class Node:
         assert self.machine.until(self.repl, b">>> ") == "text"
         return self.machine.take(self.repl).decode().removesuffix(">>> ").strip()
 
-    def tool(self, line: str, *words: str) -> str:
+    def tool(self, line: str, *words: str, beside: Callable[[], None] | None = None) -> str:
         """Runs a program, such as hsxctl, whose word PORT becomes the pty of a line; gives what it
-        prints. The machine runs meanwhile, at most as fast as real time."""
+        prints. The machine runs meanwhile, at most as fast as real time; `beside` is called each
+        millisecond of it."""
         ours, theirs = pty.openpty()
         tty.setraw(theirs)
         os.set_blocking(ours, False)
@@ -85,12 +89,17 @@ class Node:
             text=True,
         )
         start = time.monotonic() - self.machine.time_ps / 1e12
+        waiting = b""  # for a program that does not read yet
         try:
             while process.poll() is None:
                 with contextlib.suppress(BlockingIOError):
                     self.machine.send(line, os.read(ours, 4096))
                 self.machine.run(MS)
-                os.write(ours, self.machine.take(line))
+                if beside is not None:
+                    beside()
+                waiting += self.machine.take(line)
+                with contextlib.suppress(BlockingIOError):
+                    waiting = waiting[os.write(ours, waiting) :]
                 time.sleep(max(0, self.machine.time_ps / 1e12 + start - time.monotonic()))
         finally:
             process.kill()

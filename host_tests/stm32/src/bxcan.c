@@ -383,6 +383,7 @@ static void store(Bxcan *can, const Box *box) {
         fifo->count++;
         fifo->flags |= fifo->count == DEPTH ? FULL : 0;
     } else {
+        can_frame_lost(fifo->flags & FOVR);
         fifo->flags |= FOVR;
         if (can->mcr & RFLM) {
             return;

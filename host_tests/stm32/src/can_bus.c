@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A CAN bus: ISO 11898-1, classic frames; and the host on it, an adapter that speaks SLCAN
-// (LAWICEL's ASCII protocol).
+// (LAWICEL's ASCII protocol). A third station sends one frame again and again, if it is told to.
 //
 // The bus knows where a frame begins and ends, and no single bits: who has offered a frame when
 // the bus falls idle takes part in the arbitration, all others receive. Each listening station
@@ -306,6 +306,19 @@ static const char *disturb(void *self, const char *arguments) {
     return NULL;
 }
 
+static unsigned frames_lost, flags_set;
+
+void can_frame_lost(bool told) {
+    frames_lost++;
+    flags_set += !told;
+}
+
+static const char *lost(void *self, const char *arguments) {
+    (void)self, (void)arguments;
+    answer("%u %u", frames_lost, flags_set);
+    return NULL;
+}
+
 void can_bus_join(CanStation *station) {
     unsigned count = 1;
     CanStation **at = &stations;
@@ -520,7 +533,45 @@ static void host_arrived(void *self) {
     }
 }
 
+// A station that fills all idle time of the bus ----------------------------------------------------
+
+static struct {
+    CanFrame frame;
+    bool on;
+} filler;
+
+static bool filler_offer(void *self, CanFrame *frame) {
+    (void)self;
+    *frame = filler.frame;
+    return filler.on;
+}
+
+static bool filler_listening(void *self) {
+    (void)self;
+    return filler.on;
+}
+
+static void filler_ignore(void *self, const CanFrame *frame) {
+    (void)self, (void)frame;
+}
+
+static const char *fill(void *self, const char *arguments) {
+    (void)self;
+    filler.on = strcmp(arguments, "off");
+    if (filler.on && !parse_frame(arguments, &filler.frame)) {
+        filler.on = false;
+        return "fill FRAME, as SLCAN has it, or fill off";
+    }
+    can_bus_wake();
+    return NULL;
+}
+
 void can_host_add(void) {
+    static CanStation filling = {
+        .name = "filler", .bit_ns = host_bit_ns, .listening = filler_listening,
+        .acknowledges = filler_listening, .offer = filler_offer, .sent = filler_ignore,
+        .lost_arbitration = filler_ignore, .received = filler_ignore, .error = host_error,
+    };
     static CanStation station = {
         .name = "host", .bit_ns = host_bit_ns, .listening = host_listening,
         .acknowledges = host_acknowledges, .offer = host_offer, .sent = host_sent,
@@ -529,5 +580,8 @@ void can_host_add(void) {
     host.bit_ns = 2000;
     host.line = line_open("can", host_arrived, NULL);
     can_bus_join(&station);
+    can_bus_join(&filling);
     command_add("disturb", disturb, NULL);
+    command_add("fill", fill, NULL);
+    command_add("lost", lost, NULL);
 }

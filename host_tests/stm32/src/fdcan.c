@@ -303,6 +303,7 @@ static void store(Fdcan *can, unsigned fifo, const CanFrame *frame, uint32_t fil
     unsigned shift = 4 * fifo;
     if (to->fill == section.count) {
         if (!section.count || !overwrites(can, fifo)) {
+            can_frame_lost(can->interrupts & (uint32_t)RFL << shift);
             raise(can, (uint32_t)RFL << shift);
             return;
         }

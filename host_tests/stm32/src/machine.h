@@ -244,6 +244,9 @@ void can_bus_wake(void);
 bool can_bus_busy(void);
 // Bits of a frame on the wire, stuff bits and intermission counted.
 unsigned can_frame_bits(const CanFrame *frame);
+// A controller has lost a frame, as its FIFO was full; `told`: its flag was set for one before. The
+// command `lost` gives how many, and how often a flag was set.
+void can_frame_lost(bool told);
 // Until `end` every frame is destroyed, as by a short circuit (drives controllers off the bus).
 void can_bus_disturb(Time end);
 
