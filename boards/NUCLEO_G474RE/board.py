@@ -19,8 +19,6 @@ POOL = const(34 * 1024)
 
 # FM24V10, 128 KiB, at two addresses: bus, addresses in the order of memory, bytes of a device.
 FRAM = (3, (0x50, 0x51), 0x10000)
-# I2C3_TIMINGR: 400 kHz from 170 MHz, SCL low for 1.4 us (RM0440, 41.4.10).
-FRAM_CLOCK = (0x4000_7810, 0x6096_1523)
 
 # TAMP_BKP0R: a backup register, which only the loss of VBAT clears.
 KEPT = const(0x4000_2500)
@@ -44,7 +42,10 @@ def console() -> "Stream":
 
 def fram() -> "Region":
     """The FRAM. OSError if it does not answer."""
-    return stm32.fram_i2c(*FRAM, PINS, *FRAM_CLOCK)
+    # By software: MicroPython to 1.26 has no driver for I2C here, and the later one takes I2C3 for
+    # a tenth bus, as its registers do not stand behind those of I2C2: it finds no pins, and no
+    # clock.
+    return stm32.fram_i2c(*FRAM, PINS)
 
 
 def links(links: "Links") -> "list[Runner]":

@@ -136,25 +136,25 @@ def fram_i2c(
     addresses: "tuple[int, ...]",
     device_size: int,
     pins: "tuple[tuple[str, str], ...]",
-    register: int,
-    timing: int,
+    register: int = 0,
+    timing: int = 0,
 ) -> "FramI2c":
     """FRAM on an I2C bus. `pins`: the board's PINS, with I2C<bus>_SCL and _SDA. `register`: the
     address of the bus's clock register, CCR or TIMINGR; `timing`: its 32 bits, as MicroPython
-    writes those for another clock. Raises OSError: ENODEV if nothing acknowledges the first
-    address, ETIMEDOUT on a bus that is held down."""
+    writes those for another clock. Without a register software drives the bus. Raises OSError:
+    ENODEV if nothing acknowledges the first address, ETIMEDOUT on a bus that is held down."""
     from hsx.store.fram_i2c import FramI2c
 
     named = dict(pins)
     # Of "PB6" MicroPython knows "B6" on every board: the name of the part, not of the board.
     scl, sda = named["I2C%d_SCL" % bus][1:], named["I2C%d_SDA" % bus][1:]
 
-    def opened() -> "machine.I2C":
+    def opened() -> "Any":
         _free(scl, sda)
+        if not register:
+            return machine.SoftI2C(machine.Pin(scl), machine.Pin(sda), freq=400_000)
         i2c = machine.I2C(bus, freq=400_000)
-        # MicroPython 1.25 sends by software on a G4, at 250 kHz or less.
-        if "timeout" not in repr(i2c):
-            machine.mem32[register] = timing
+        machine.mem32[register] = timing
         return i2c
 
     i2c = opened()

@@ -149,7 +149,8 @@ def i2c(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> machine.I2C:
     bus = machine.I2C(1)
     for address in module.FRAM[1]:
         bus.sim_attach(Fram(address))
-    monkeypatch.setattr(machine, "I2C", lambda *arguments, **options: bus)
+    for name in ("I2C", "SoftI2C"):
+        monkeypatch.setattr(machine, name, lambda *arguments, **options: bus)
     return bus
 
 
@@ -184,7 +185,6 @@ def hertz_of_timingr(register: int, clock: float) -> float:
 FRAM_HERTZ = {
     "PYBV11": (1, 0x4000_541C, hertz_of_ccr),
     "NUCLEO_F446RE": (2, 0x4000_581C, hertz_of_ccr),
-    "NUCLEO_G474RE": (3, 0x4000_7810, lambda register: hertz_of_timingr(register, 170e6)),
     "NUCLEO_H743ZI": (1, 0x4000_5410, lambda register: hertz_of_timingr(register, 100e6)),
 }
 
@@ -193,18 +193,13 @@ def test_the_clock_of_the_fram_is_what_the_documents_say(
     module: ModuleType, i2c: machine.I2C
 ) -> None:
     module.fram()
+    if module.NAME not in FRAM_HERTZ:
+        assert not machine.mem32  # software drives the bus
+        return
     bus, register, hertz = FRAM_HERTZ[module.NAME]
     assert (bus, register) == (module.FRAM[0], module.FRAM_CLOCK[0])
     assert machine.mem32[register] == module.FRAM_CLOCK[1]
     assert 390_000 < hertz(machine.mem32[register]) <= 401_000
-
-
-def test_a_bus_that_software_drives_has_no_register(
-    module: ModuleType, i2c: machine.I2C, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(i2c), "__repr__", lambda bus: "I2C(3, freq=500000, timeout=50000)")
-    module.fram()
-    assert module.FRAM_CLOCK[0] not in machine.mem32
 
 
 def held(module: ModuleType, clocks: int | None) -> None:
