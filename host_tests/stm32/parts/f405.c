@@ -16,6 +16,7 @@
 #include "rng.h"
 #include "rtc.h"
 #include "sdio.h"
+#include "spi.h"
 #include "tim.h"
 #include "usart_v1.h"
 
@@ -68,6 +69,12 @@ static const DmaF4Part dmas[] = {
 
 static const SdioPart sdio = {0x40012c00, APB2(11), rcc_f4_pll48, 49};
 
+static const SpiPart spis[] = {
+    {"SPI1", 0x40013000, APB2(12)},
+    {"SPI2", 0x40003800, APB1(14)},
+    {"SPI3", 0x40003c00, APB1(15)},
+};
+
 static void build(void) {
     static const RccF4 rcc = {
         .enable = {0x607411ff, 0xc0, 1, 0x36fec9ff, 0x75f33},
@@ -93,6 +100,9 @@ static void build(void) {
     otg_fs_add((Gate)AHB2(7));
     for (unsigned i = 0; i < sizeof timers / sizeof *timers; i++) {
         tim_add(&timers[i]);
+    }
+    for (unsigned i = 0; i < sizeof spis / sizeof *spis; i++) {
+        spi_add(&spis[i]);
     }
     for (unsigned i = 0; i < sizeof usarts / sizeof *usarts; i++) {
         usart_v1_add(&usarts[i]);

@@ -15,6 +15,7 @@
 #include "rcc_f4.h"
 #include "rtc.h"
 #include "sdio.h"
+#include "spi.h"
 #include "tim.h"
 #include "usart_v1.h"
 
@@ -67,6 +68,13 @@ static const DmaF4Part dmas[] = {
 
 static const SdioPart sdio = {0x40012c00, APB2(11), rcc_f4_pll48, 49};
 
+static const SpiPart spis[] = {
+    {"SPI1", 0x40013000, APB2(12)},
+    {"SPI2", 0x40003800, APB1(14)},
+    {"SPI3", 0x40003c00, APB1(15)},
+    {"SPI4", 0x40013400, APB2(13)},
+};
+
 static void build(void) {
     static const RccF4 rcc = {
         .enable = {0x607410ff, 0x81, 3, 0x3fffc9ff, 0xc77f33},
@@ -91,6 +99,9 @@ static void build(void) {
     otg_fs_add((Gate)AHB2(7));
     for (unsigned i = 0; i < sizeof timers / sizeof *timers; i++) {
         tim_add(&timers[i]);
+    }
+    for (unsigned i = 0; i < sizeof spis / sizeof *spis; i++) {
+        spi_add(&spis[i]);
     }
     for (unsigned i = 0; i < sizeof usarts / sizeof *usarts; i++) {
         usart_v1_add(&usarts[i]);

@@ -15,6 +15,7 @@
 #include "rng.h"
 #include "rtc.h"
 #include "tamp.h"
+#include "spi.h"
 #include "tim.h"
 #include "usart_v2.h"
 
@@ -68,6 +69,13 @@ static const FdcanPart cans[] = {
      NULL, NULL, 0},
 };
 
+static const SpiPart spis[] = {
+    {"SPI1", 0x40013000, G4_APB2(12)},
+    {"SPI2", 0x40003800, G4_APB1(14)},
+    {"SPI3", 0x40003c00, G4_APB1(15)},
+    {"SPI4", 0x40013c00, G4_APB2(15)},
+};
+
 static void build(void) {
     memory_ram(0x20000000, 0x20000);
     memory_ram(0x10000000, 0x8000);
@@ -82,6 +90,9 @@ static void build(void) {
     rng_add(0x50060800, 90, (Gate)G4_AHB2(26), rcc_g4_clk48, 412);
     for (unsigned i = 0; i < sizeof timers / sizeof *timers; i++) {
         tim_add(&timers[i]);
+    }
+    for (unsigned i = 0; i < sizeof spis / sizeof *spis; i++) {
+        spi_add(&spis[i]);
     }
     for (unsigned i = 0; i < sizeof usarts / sizeof *usarts; i++) {
         usart_v2_add(&usarts[i]);
