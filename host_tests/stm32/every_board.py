@@ -16,6 +16,12 @@ FRAM_SIZE = 0x20000
 
 # By board: whether it has a slot for a card.
 BOARDS = {"PYBV11": True, "NUCLEO_F446RE": True, "NUCLEO_G474RE": False}
+# The pin of its button, and the level of that while somebody presses it.
+BUTTONS = {
+    "PYBV11": ("PB3", "low"),
+    "NUCLEO_F446RE": ("PC13", "low"),
+    "NUCLEO_G474RE": ("PC13", "high"),
+}
 
 CAN = ("--can", "slcan:PORT", "--option", "sleep_after_open=0", "--node", "5")
 UART = ("--uart", "PORT")
@@ -53,12 +59,15 @@ Switch = Callable[..., tuple[Node, str]]
 
 @pytest.fixture
 def switch_on(board: str, firmware: Callable[[str], Path], tmp_path: Path) -> Iterator[Switch]:
-    """Starts the board with an empty store; gives the node and the log of its boot."""
+    """Starts the board with an empty store, maybe with its button pressed; gives the node and the
+    log of its boot."""
     nodes: list[Node] = []
 
-    def started(**settings: str | Path) -> tuple[Node, str]:
+    def started(pressed: bool = False, **settings: str | Path) -> tuple[Node, str]:
         formatted(tmp_path / "fram")
         nodes.append(Node(board, firmware(board), tmp_path, **settings))
+        if pressed:
+            nodes[-1].machine.command("drive", *BUTTONS[board])
         return nodes[-1], nodes[-1].boot()
 
     yield started
