@@ -70,7 +70,7 @@ def kill(pid: int) -> None:
     """Ends a task; memory, PID and name are free again. Raises ESRCH, EBUSY."""
     from .boot import lock
 
-    lock.run(runtime().node.kill, pid)
+    lock.run(runtime().service.kill, pid)
 
 
 def info(path: str) -> "dict[str, Any]":

@@ -8,12 +8,17 @@ import pytest
 from bench.images import SPIN, an_image
 from bench.runtime import RuntimeBench
 from bench.service import admin, an_app, public, stranger, user, vouched
+from hsx.boot import lock
+from hsx.boot.update import _described
 from hsx.errors import EBADMSG, ENOTSUP, HsxError
 from hsx.image.build import manifest_section, seal, value_section
 from hsx.image.metadata import Value
 from hsx.image.signature import MANIFEST_CONTEXT
 from hsx.service.policy import ADMIN, REQUIRE, USER
+from hsx.service.session import Session
+from hsx.store.bank import ENTRY
 from hsx.store.store import CONFIRMATION
+from hsxctl import image_set
 from node.calls import behind, calling, results
 from powercut.medium import Medium
 
@@ -374,6 +379,76 @@ def test_a_replacement_that_does_not_start_leaves_the_old_app(card, tmp_path, fl
     assert (row["app_name"], row["pid"]) == ("one", 4)
     assert row["state"] in ("ready", "sleeping")
     assert row["program"].endswith("one.hxe")
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, MemoryError, TypeError])
+def test_all_instances_come_back_whatever_ends_a_replacement(card, tmp_path, monkeypatch, trouble):
+    """Ctrl-C comes to whoever waits, between two steps; the others to the step that meets them."""
+    bench = RuntimeBench(card("pid = 4", an_app("one", 1)))
+    bench.boot()
+    bench.runtime.load(str(tmp_path / "one.hxe"))
+    newer = tmp_path / "newer.hxe"
+    newer.write_bytes(an_app("one", 2))
+    monkeypatch.setattr("hsx.boot.runtime._SLICE", 0)
+    before = bench.node.ps()
+    real, turns = lock.run, iter(range(100))
+
+    def run(call, *args):
+        if next(turns) == 3 and trouble is KeyboardInterrupt:
+            raise trouble
+        return real(call, *args)
+
+    def end(self):
+        raise trouble
+
+    monkeypatch.setattr(lock, "run", run)
+    if trouble is not KeyboardInterrupt:
+        monkeypatch.setattr(Session, "end", end)
+    with pytest.raises((trouble, HsxError)):
+        try:
+            bench.runtime.load(str(newer), replace=True)
+        finally:
+            monkeypatch.undo()
+            while bench.service.work.is_busy():
+                bench.board.tick(None)
+    after = bench.node.ps()
+    for row in (*before, *after):
+        row.pop("accounted_steps", None)
+    assert [(row["app_name"], row["pid"]) for row in after] == [
+        (row["app_name"], row["pid"]) for row in before
+    ]
+
+
+@pytest.mark.parametrize(
+    "wishes", [{}, {"pid": 5}, {"pid": 5, "pid_fixed": True}, {"priority": 3}], ids=str
+)
+def test_an_entry_has_the_same_bytes_whatever_the_way(tmp_path, wishes):
+    """By the REPL, by a card, by a push of the file, and by a push of a manifest."""
+    path = tmp_path / "one.hxe"
+    own = {key: wish for key, wish in wishes.items() if key != "priority"}
+    path.write_bytes(wishing(own) if own else an_app("one", 1))
+    listed = "".join(f"{key} = {str(wish).lower()}\n" for key, wish in wishes.items())
+    (tmp_path / "hsx.toml").write_text(f'schema = 1\n[[image]]\nfile = "one.hxe"\n{listed}')
+    bench = with_store(tmp_path)
+    buf = memoryview(bytearray(64))
+    options = {"priority": 3} if "priority" in wishes else {}
+    images = [bench.runtime._describe(str(path), options, buf)]
+    scanned = bench.runtime.sources.scans["sd"]
+    steps = _described(scanned, bench.policy, scanned.entries()[0])
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+    images.append(end.value.value)
+    images += image_set.bank([tmp_path / "hsx.toml"]).images
+    if not options:
+        images += image_set.bank([path]).images
+    packed = []
+    for image in images:
+        packed.append(bytearray(ENTRY))
+        image.offset = 0
+        image.pack_into(packed[-1])
+    assert all(entry == packed[0] for entry in packed)
+    assert images[0].pid == wishes.get("pid", 0)
 
 
 @pytest.mark.requirement("P-45")

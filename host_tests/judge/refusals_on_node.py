@@ -109,7 +109,7 @@ class Refusals:
 
     def wait(self):
         """Until the set that was asked for runs."""
-        while self.service.wanting():
+        while self.service.work.is_busy():
             self.run(self.runtime._poll)
 
     def stall(self, session):

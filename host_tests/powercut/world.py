@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Generator
 from typing import TypeVar
 
-from hsx.store.bank import SOURCES, Image
+from hsx.store.bank import Image
 from hsx.store.layout import Layout
 from hsx.store.region import Region
 from hsx.store.store import Store
@@ -31,7 +31,6 @@ def images(name: str) -> list[Image]:
         sha = hashlib.sha256(data).digest()
         image = Image(names[number], len(data), binascii.crc32(data), sha)
         image.epoch = epoch
-        image.source = SOURCES.index("file")
         found.append(image)
     return found
 

@@ -208,13 +208,12 @@ def test_nothing_else_changes_the_set_while_a_change_is_under_way():
     assert node.send(node.stage(sent, flags=0), sent.data) == 0
     node.commands.perform(node.command(c.ACTIVATE, sent.digest))
     other = a_set(an_app("two", 1))
-    for _ in range(2):  # one poll takes it up, one does it
-        header = memoryview(node.stage(other))
-        assert node.transfer.begin(header, len(other.data), "CAN") == -EBUSY
-        for action in (c.ACTIVATE, c.ROLLBACK):
-            assert refused(node.commands.perform, node.command(action, bytes(16))) == EBUSY
-        assert node.runs() == []
-        node.board.tick(None)
+    header = memoryview(node.stage(other))
+    assert node.transfer.begin(header, len(other.data), "CAN") == -EBUSY
+    for action in (c.ACTIVATE, c.ROLLBACK, c.CONFIRM):
+        assert refused(node.commands.perform, node.command(action, bytes(16))) == EBUSY
+    assert node.runs() == []
+    node.board.tick(None)
     assert node.runs() == ["one"]
     assert node.transfer.begin(header, len(other.data), "CAN") == -EBUSY  # on trial
     node.provisioning.confirm()

@@ -65,7 +65,7 @@ def a_text(size: int, least: int = 0):
         {
             **dict.fromkeys(("offset", "length", "crc", "epoch", "quantum"), U32),
             **dict.fromkeys(("stack", "heap", "flags"), U16),
-            **dict.fromkeys(("source", "pid", "priority"), U8),
+            **dict.fromkeys(("pid", "priority"), U8),
         }
     ),
 )
@@ -88,7 +88,7 @@ def test_an_entry_says_what_went_into_it(name, version, sha256, numbers):
         {"heap": -1},
         {"flags": 0x10000},
         {"pid": 256},
-        {"source": -1},
+        {"pid": -1},
         {"priority": 256},
         {"epoch": 1 << 32},
         {"quantum": -1},

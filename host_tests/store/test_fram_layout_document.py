@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hsx.store.bank import FIXED_PID, GRANTS, SOURCES, Image
+from hsx.store.bank import FIXED_PID, GRANTS, Image
 from hsx.store.faults import KINDS, Faults
 from hsx.store.layout import layout_of
 from hsx.store.store import BANK_NAMES, CONFIRMATION, STATE_NAMES, Store
@@ -180,7 +180,6 @@ def full_entry(name: str, data: bytes, number: int) -> Image:
         stack=1537,
         heap=258,
         flags=0x1234,
-        source=2,
         pid=9,
         priority=200,
     )
@@ -391,7 +390,6 @@ def test_every_size_that_has_a_layout_is_in_the_table():
     [
         ("Superblock", "active", BANK_NAMES),
         ("Superblock", "state_a", STATE_NAMES),
-        ("Directory entry", "source", SOURCES),
     ],
 )
 def test_numbers_have_the_names_of_the_code(heading, field, names):

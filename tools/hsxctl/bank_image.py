@@ -10,6 +10,7 @@ from typing import NamedTuple
 from hsx.image.verify import verify
 from hsx.node import names
 from hsx.store.bank import BankWriter, Image, lay_out
+from hsx.store.entries import entry
 from hsx.store.region import Region
 
 _CHUNK = 4096
@@ -38,16 +39,13 @@ class _Memory(Region):
         self.cells[addr : addr + len(buf)] = buf
 
 
-def describe(label: str, data: bytes) -> Image:
-    """The directory entry of an image, called after its app, or after `label` (a path). HsxError
-    for one that breaks a rule."""
+def describe(label: str, data: bytes, version: str = "") -> Image:
+    """The directory entry of an image, called after its app, or after `label` (a path). `version`:
+    of an image that says none. HsxError for one that breaks a rule."""
     header, metadata, length = verify(io.BytesIO(data).readinto, bytearray(_CHUNK))
     name = names.base(header.app_name, label, 0)
-    image = Image(name, length, binascii.crc32(data), hashlib.sha256(data).digest())
-    if metadata.info is not None:
-        image.version = metadata.info.version
-        image.epoch = metadata.info.epoch
-    return image
+    digest = hashlib.sha256(data).digest()
+    return entry(name, length, binascii.crc32(data), digest, metadata, version)
 
 
 def bank_image(images: Iterable[tuple[Image, bytes]]) -> BankImage:

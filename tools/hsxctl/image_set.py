@@ -5,14 +5,14 @@ import hashlib
 from pathlib import Path
 
 from hsx.errors import HsxError
-from hsx.image.manifest import Entry, parse_manifest
-from hsx.store.bank import FIXED_PID, Image
+from hsx.image.manifest import parse_manifest
+from hsx.store.bank import Image
+from hsx.store.entries import take_over
 
 from .bank_image import BankImage, bank_image, describe
 from .errors import ToolError, refused_image
 
 _MANIFESTS = (".toml", ".json")
-_ONLY_ON_CARDS = ("caps", "fram_keys", "values", "mailboxes")
 
 
 def checked(path: Path) -> bytes:
@@ -41,9 +41,9 @@ def bank(paths: list[Path]) -> BankImage:
         raise ToolError(error.detail, "", "Send between 1 and 16 images.") from None
 
 
-def _described(path: Path, data: bytes) -> Image:
+def _described(path: Path, data: bytes, version: str = "") -> Image:
     try:
-        return describe(str(path), data)
+        return describe(str(path), data, version)
     except HsxError as error:
         raise refused_image(str(path), error) from None
 
@@ -62,23 +62,14 @@ def _listed(path: Path) -> list[tuple[Image, bytes]]:
             raise ToolError(
                 f"{entry.file} has another SHA-256", str(path), "Put the right file beside it."
             )
-        image = _described(path.parent / entry.file, data)
-        _take_over(image, entry, path)
-        pairs.append((image, data))
-    return pairs
-
-
-def _take_over(image: Image, entry: Entry, path: Path) -> None:
-    wishes = entry.wishes or {}
-    for key in _ONLY_ON_CARDS:
-        if key in wishes:
+        image = _described(path.parent / entry.file, data, entry.version)
+        try:
+            take_over(image, entry)
+        except HsxError as error:
             raise ToolError(
-                f"'{key}' of {entry.file} goes with a card only",
+                f"{entry.file}: {error.detail}",
                 str(path),
                 "Put it into the image: docs/hxe_format.md.",
-            )
-    image.version = entry.version or image.version
-    image.priority, image.quantum = entry.priority, entry.quantum
-    image.stack, image.heap = entry.stack, entry.heap
-    image.pid = wishes.get("pid", 0)
-    image.flags = entry.grants | (FIXED_PID if wishes.get("pid_fixed") else 0)
+            ) from None
+        pairs.append((image, data))
+    return pairs

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hsx.errors import EBADMSG, ENOTSUP, HsxError
 from hsx.image.build import f16_value
-from hsx.store.bank import SOURCES, BankReader, Image
+from hsx.store.bank import BankReader, Image
 from hsx.store.counters import ID, Counters
 from hsx.store.file_region import FileRegion
 from hsx.store.layout import COPY, COUNTER, VALUE, VERSION, Layout, layout_of
@@ -343,7 +343,6 @@ def image_facts(reader: BankReader, image: Image) -> dict[str, Any]:
         "sha256": image.sha256.hex(),
         "sha256_good": good(reader, image, True),
         "epoch": image.epoch,
-        "source": named(SOURCES, image.source),
         "pid": image.pid,
         "priority": image.priority,
         "quantum": image.quantum,

@@ -36,7 +36,7 @@ class Ask:
 
     def poll(self, now: int) -> None:
         """Asks if it is time, and no transfer is on its way."""
-        if self._service.transfer is not None or self._service.wanting():
+        if self._service.transfer is not None or self._service.work.is_busy():
             self._heard = now
             return
         if not ticks.reached(now, self._due):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runtime: the running node. A soft timer polls it; calls from the REPL go through the lock.
 
-What changes the set that runs (boot, activation, revert) is a Job that polls carry on: a Ctrl-C at
-the REPL only stops the waiting for it.
+What changes the set that runs (boot, activation, revert) is work that polls carry on
+(`service.work`): a Ctrl-C at the REPL only stops the waiting for it.
 """
 
 import os
@@ -10,9 +10,9 @@ import os
 from micropython import const
 
 from .. import native, ticks
-from ..errors import EBUSY, EINVAL, ENODEV, HsxError
+from ..errors import EBUSY, EINVAL, ENODEV, ENOENT, HsxError
+from ..service.work import Change
 from . import clock, lock
-from .job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .sources import Sources
 
 _PERIOD = const(10)  # ms between polls
-_SLICE = const(5)  # ms that a job may take of one poll
+_SLICE = const(5)  # ms that work may take of one poll
 _FEED = const(500)  # ms between two feeds of the watchdog of a node that was stopped
 _BUF = const(256)  # bytes that the REPL reads of a file at a time
 
@@ -59,7 +59,7 @@ class Runtime:
         self._booted = False
         self.by_hand = False  # nothing polls but `turn`
         self._has_set = False  # whether what runs is a set that the node keeps
-        self._job: "Job | None" = None
+        service.work.around = self._around
         self._session: "Session | None" = None  # the load that the REPL asked for
         self.node = service.node
         self.events = service.events
@@ -73,7 +73,8 @@ class Runtime:
     def start(self) -> None:
         """Polls from now on by the board's timer; the boot runs in them. A board without one
         tells so, and `turn` has to be called instead."""
-        self._job = Job(self._guarded(self.sources.boot(self._board.reset_cause() != "soft")))
+        hard = self._board.reset_cause() != "soft"
+        self.service.work.begin(self._guarded(self.sources.boot(hard)))
         self._timer = self._board.timer(_PERIOD, self._tick)
         if self._timer is None:
             self.by_hand = True
@@ -100,28 +101,24 @@ class Runtime:
         """One bounded slice of everything; returns milliseconds until the next is wanted.
 
         Called in scheduler context only (`lock.run`, or a soft timer)."""
-        job = self._job
-        if job is not None:
-            while job.step():
-                if ticks.diff(self._clock(), now) >= _SLICE:
-                    break
-            if job.done:
-                self._end(job)
-        else:
-            steps = self.service.poll(now)
-            if steps is not None:
-                self._job = Job(self._after(steps))
-            elif self.links is None or not self.links.is_busy():
-                # A card that starts holds a poll up, and MicroPython masks the interrupts of CAN
-                # while it reads one: no transfer is to pay for that.
-                card = self._scan.watch(now, self._takes_cards())
-                if card is not None:
-                    self._job = Job(card)
+        work = self.service.work
+        if work.is_busy():
+            change = work.step()
+            while change is None and ticks.diff(self._clock(), now) < _SLICE:
+                change = work.step()
+            if change is not None:
+                self._end(change)
+        self.service.poll(now)
+        if not work.is_busy() and (self.links is None or not self.links.is_busy()):
+            # A card that starts holds a poll up, and MicroPython masks the interrupts of CAN
+            # while it reads one: no transfer is to pay for that.
+            card = self._scan.watch(now, self._takes_cards())
+            if card is not None:
+                work.begin(card)
         if not self._booted:
             if self.watchdog is not None:
                 self.watchdog.feed()
             return 0
-        self.service.changing = self._job is not None
         if self._asked is not None:
             self._go_on()
         if self.occupancy is not None:
@@ -203,11 +200,11 @@ class Runtime:
 
     def activate(self) -> bool:
         """Runs the staged set; whether a set runs now. Raises as Provisioning.activate."""
-        return self._change(self.provisioning.activate())
+        return self._changed(self.provisioning.activate())
 
     def rollback(self) -> bool:
         """Runs the previous set; whether a set runs now. Raises as Provisioning.rollback."""
-        return self._change(self.provisioning.rollback())
+        return self._changed(self.provisioning.rollback())
 
     def run(self) -> None:
         """Gives the node all the time that the REPL does not need, until Ctrl-C. The timer goes
@@ -228,22 +225,33 @@ class Runtime:
             self._has_set = yield from steps
         except Exception as error:  # noqa: BLE001  the node outlives whatever a boot meets
             self.sources.failed(error)
-            self._has_set = False
-            service: "Any" = self.service
-            if service.KEEPS_SETS and service.valid() and service.on_trial():
-                self._has_set = yield from service.revert("boot failed")
+            yield from self._give_way("boot failed")
         return self._has_set
 
-    def _after(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
-        self._has_set = yield from self.sources.after(steps)
+    def _around(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
+        """A change of the set that runs, and what comes next if none runs after it."""
+        try:
+            self._has_set = yield from self.sources.after(steps)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001  the node outlives whatever a change meets
+            self.events.emit("warning", 0, {"source": "work", "detail": repr(error)})
+            yield from self._give_way("change failed")
+            raise
         return self._has_set
+
+    def _give_way(self, reason: str) -> "Generator[None, None, None]":
+        """What ran is over; a set on trial is reverted."""
+        self._has_set = False
+        service: "Any" = self.service
+        if service.KEEPS_SETS and service.valid() and service.on_trial():
+            self._has_set = yield from service.revert(reason)
 
     def _takes_cards(self) -> bool:
         """Whether a card that comes in is scanned: if nothing better runs."""
         return not self._has_set and not self.sources.safe and self.sources.takes_cards
 
-    def _end(self, job: "Job") -> None:
-        self._job = None
+    def _end(self, change: "Change") -> None:
         if not self._booted:
             self._booted = True
             if self.links is not None:
@@ -252,8 +260,8 @@ class Runtime:
             self.begin_asking(self.links)
         if self._ask is None:
             self._tell_over()
-        if job.error is not None and not job.awaited:
-            self.events.warn("FRAM", job.error)
+        if isinstance(change.error, OSError) and not change.awaited:
+            self.events.warn("FRAM", change.error)
 
     def _tell_over(self) -> None:
         if not self._over:
@@ -286,29 +294,30 @@ class Runtime:
     def _feed(self, timer: "Any") -> None:
         self.watchdog.feed()
 
-    def _change(self, steps: "Generator[None, None, bool]") -> bool:
-        """A job that the REPL asked for and waits for."""
-        job = Job(self._after(steps), awaited=True)
-        lock.run(self._take, job)
-        while not job.done:
-            lock.run(self._poll)
-        native.settle()
-        if job.error is not None:
-            raise job.error
-        return job.result
+    def _changed(self, steps: "Generator[None, None, bool]") -> bool:
+        """A change that the REPL asks for and waits for."""
+        return self._result(lock.run(self.service.work.change, steps, True))
 
-    def _take(self, job: "Job") -> None:
-        if self._job is not None:
-            raise HsxError(EBUSY, "begin", "the set that runs is being changed")
-        self._job = job
+    def _result(self, change: "Change") -> "Any":
+        """Waits for work, and takes its result or its error."""
+        try:
+            while not change.done:
+                lock.run(self._poll)
+        except BaseException:
+            change.awaited = False
+            raise
+        native.settle()  # what the image needed may have come with it
+        if change.error is not None:
+            raise change.error
+        return change.result
 
     def _steps(self, steps: "Iterator[None]") -> None:
-        """Work that may stop between any two steps."""
-        job = Job(steps, awaited=True)
-        while lock.run(job.step):
+        """What may stop between any two steps, and changes nothing that runs."""
+        change = Change(steps, awaited=True)
+        while lock.run(change.step):
             pass
-        if job.error is not None:
-            raise job.error
+        if change.error is not None:
+            raise change.error
 
     def _path(self, pid: int) -> str:
         source = lock.run(self.node.tasks.find, pid).source
@@ -321,7 +330,6 @@ class Runtime:
 
     def _describe(self, path: str, options: "dict[str, Any]", buf: "memoryview") -> "Image":
         from ..service.provisioning import describe
-        from ..store.bank import SOURCES
 
         with open(path, "rb") as file:
             version = options.get("version", "")
@@ -333,7 +341,6 @@ class Runtime:
                 image.flags |= options[key]
             elif key != "version":
                 setattr(image, key, options[key])
-        image.source = SOURCES.index("file")
         return image
 
     def _replace(self, path: str, options: "dict[str, Any]") -> int:
@@ -346,32 +353,79 @@ class Runtime:
             header, metadata, _ = verify(file.readinto, memoryview(bytearray(_BUF)), admission)
         admission.end(metadata)
         app = names.base(header.app_name, path, 0)
+        change = lock.run(self.service.work.begin, self._replacing(app, path, options), True)
+        try:
+            return self._result(change)
+        except KeyboardInterrupt:
+            while not change.done:  # the old one comes back; another Ctrl-C does not wait for it
+                lock.run(self._poll)
+            raise
+
+    def _replacing(
+        self, app: str, path: str, options: "dict[str, Any]"
+    ) -> "Generator[None, None, int]":
+        """The PID of the image of a file, once it runs in the place of an app; whatever keeps it
+        from that, a Ctrl-C of whoever waits included, brings all instances of the old one back."""
         old = [task for task in self.node.tasks.order if task.app == app]
         if old:
             options.setdefault("pid", old[0].pid)
-        lock.run(self.service.free, app)
+        self.service.free(app)
         try:
-            return self.load(path, **options)
-        except OSError:
-            for task in old:
-                self._bring_back(task)
+            with open(path, "rb") as file:
+                session = self.service.begin(path, os.stat(path)[6], label=path, **options)
+                while session.step(file.readinto, self._chunk):
+                    yield
+                    if not self.service.work.is_awaited():
+                        session.abort()
+                        break
+                else:
+                    self.node.start(session.pid)
+                    return session.pid
+        except Exception:
+            yield from self._bring_back(old)
             raise
+        yield from self._bring_back(old)
+        return 0
 
-    def _bring_back(self, task: "Task") -> None:
-        """Loads what a task ran once more, from the bank or the file that it came from."""
-        options: "dict[str, Any]" = {"priority": task.priority, "quantum": task.quantum}
-        options["pid"] = task.pid
-        if not task.source.startswith("FRAM:"):
-            self.load(self._scan.path(task.source), **options)
-            return
-        reader = self.provisioning.store.commit.reader(self.provisioning.active())
+    def _bring_back(self, tasks: "list[Task]") -> "Generator[None, None, None]":
+        """Loads what these tasks ran once more, from the bank or the files that it came from, and
+        starts it. What can't be had is told."""
+        for task in tasks:
+            try:
+                if task.source.startswith("FRAM:"):
+                    readinto, size = self._in_bank(task)
+                    yield from self._load_again(task, readinto, size)
+                else:
+                    path = self._scan.path(task.source)
+                    with open(path, "rb") as file:
+                        yield from self._load_again(task, file.readinto, os.stat(path)[6])
+            except OSError as error:
+                self.events.warn(task.source, error)
+
+    def _in_bank(self, task: "Task") -> "tuple[ReadInto, int]":
+        keeper = self.provisioning
+        reader = keeper.store.commit.reader(keeper.active())
         for index in range(reader.count):
             image = reader.image(index)
             if image.name == task.app:
-                source = reader.source(index)
-                session = lock.run(self._begin, task.source, image.length, options)
-                while lock.run(self._advance, session, source.readinto):
-                    pass
+                return reader.source(index).readinto, image.length
+        raise HsxError(ENOENT, "begin", "the bank has no such image any more")
+
+    def _load_again(
+        self, task: "Task", readinto: "ReadInto", size: int
+    ) -> "Generator[None, None, None]":
+        session = self.service.begin(
+            task.source,
+            size,
+            label=task.app,
+            priority=task.priority,
+            quantum=task.quantum,
+            pid=task.pid,
+            grants=task.grants,
+        )
+        while session.step(readinto, self._chunk):
+            yield
+        self.node.start(session.pid)
 
     def _load(self, path: str) -> "Iterator[None]":
         """A load in steps; what is wrong is told and ends it."""

@@ -3,7 +3,7 @@
 
 from ..errors import EBADMSG, EBUSY, EINVAL, EPERM, HsxError
 from ..service.provisioning import describing
-from ..store.bank import FIXED_PID, SOURCES
+from ..store.entries import take_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ..image.manifest import Entry
     from ..store.bank import Image
     from .scan import Scan
-
-_ON_CARDS = ("caps", "fram_keys", "values", "mailboxes")
 
 
 def numbers(version: str) -> "list[int] | None":
@@ -92,15 +90,5 @@ def _described(scan: "Scan", policy: "Any", entry: "Entry") -> "Generator[None, 
         file.close()
     if entry.sha256 is not None and entry.sha256 != image.sha256:
         raise HsxError(EBADMSG, "verify", "SHA-256 differs from the manifest")
-    wishes = entry.wishes or {}
-    for key in _ON_CARDS:
-        if key in wishes:
-            raise HsxError(EINVAL, "begin", key + " goes with a card only")
-    image.priority, image.quantum = entry.priority, entry.quantum
-    image.stack, image.heap = entry.stack, entry.heap
-    image.pid = wishes.get("pid", image.pid)
-    if wishes.get("pid_fixed", False):
-        image.flags = FIXED_PID
-    image.flags |= entry.grants
-    image.source = SOURCES.index("card")
+    take_over(image, entry)
     return image

@@ -86,9 +86,13 @@ class Loading:
             self.pid = node.vm.load_begin(pid)
         except OSError as error:
             raise _attribute(node.vm, error, "begin")
-        self._task = t.Task(self.pid, source, priority, quantum)
-        self._task.grants = grants
-        node.tasks.add(self._task)
+        try:
+            self._task = t.Task(self.pid, source, priority, quantum)
+            self._task.grants = grants
+            node.tasks.add(self._task)
+        except BaseException:
+            node.vm.load_abort(self.pid)
+            raise
 
     def write(self, view: "memoryview") -> None:
         """Takes the next bytes of the image, any number.

@@ -11,10 +11,10 @@ from .. import ticks
 from ..errors import EBUSY, ENODEV, ENOENT, ENOTSUP, ESRCH, HsxError
 from ..node import tasks as t
 from .session import Session
+from .work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from typing import Any
 
     from ..contracts import Clock
@@ -55,11 +55,10 @@ class Loads:
         self.total_ms = total_ms
         self._sessions: "list[Session]" = []
         self._failed: "list[Session]" = []
-        self._work: "Generator[None, None, bool] | None" = None
+        self.work = Work()
         self.transfer: "Any" = None  # the service.transfer.Transfer that is on its way
         self.refused = 0  # requests of hosts, in the second that began at `_second`
         self._second = clock()
-        self.changing = False  # whether the set that runs is being changed
         # What the boot tried: source, result, errno's name, detail, ms (boot.report).
         self.report: "list[tuple[str, str, str, str, int]]" = []
 
@@ -75,12 +74,16 @@ class Loads:
         """A load from `source`, as `ps` shows it; `total`: bytes to come, -1 if unknown;
         `version`: what the image must say of itself, "" for anything; `pid`: the wanted one, 0 for
         any. If that is in use another one is taken, or with `fixed_pid` EBUSY raised (P-71).
-        `options` as for node.loading.Loading. ENOSPC: no PID is free."""
+        `options` as for node.loading.Loading. ENOSPC: no PID is free. EBUSY while the set that
+        runs is being changed."""
+        self.work.ask()
         if fixed_pid or pid not in self.node.vm.pids():
             options["pid"] = pid
-        session = Session(self, source, total, version, options)
+        return Session(self, source, total, version, options)
+
+    def begun(self, session: "Session") -> None:
+        """A session says that it is on its way."""
         self._sessions.append(session)
-        return session
 
     def session(self, pid: int) -> "Session":
         """The load under a PID. ESRCH."""
@@ -120,19 +123,15 @@ class Loads:
     def close(self) -> None:
         """Before a reset that is asked for."""
 
-    def poll(self, now: int) -> "Generator[None, None, bool] | None":
-        """Ends the loads that have stood still for too long. Work that is due and takes longer
-        than a poll may, in steps, or None."""
+    def poll(self, now: int) -> None:
+        """Ends the loads that have stood still for too long."""
         if self._reset_at >= 0 and ticks.reached(now, self._reset_at):
             self._reset_at = -1
             self.reset(self._into_safe)
-        work = self._work
-        self._work = None
         at = len(self._sessions)
         while at:
             at -= 1
             self._sessions[at].poll(now)
-        return work
 
     def tell_refusal(self, kind: str, data: "dict[str, Any]") -> None:
         """An event about what was refused to a host. Of those of one second only the first are
@@ -144,16 +143,6 @@ class Loads:
         self.refused += 1
         if self.refused <= _TOLD:
             self.events.emit(kind, 0, data)
-
-    def want(self, work: "Generator[None, None, bool]") -> None:
-        """Has a change of what runs done by the polls. EBUSY while another one is not through."""
-        if self.wanting():
-            raise HsxError(EBUSY, "commit", "the set that runs is being changed")
-        self._work = work
-
-    def wanting(self) -> bool:
-        """Whether a change of what runs waits or is under way."""
-        return self._work is not None or self.changing
 
     def reset_later(self, safe: bool) -> None:
         """Resets the node as soon as the reply to who asked for it is out; `safe`: into the safe
@@ -179,9 +168,16 @@ class Loads:
         """As Store.probe; 0 on a board without a store."""
         return 0
 
+    def kill(self, pid: int) -> None:
+        """Node.kill. EBUSY while the set that runs is being changed."""
+        self.work.ask()
+        self.node.kill(pid)
+
     def free(self, app: str) -> None:
         """Ends the tasks of an app, so that another image of it can take their place. EBUSY
-        (`pid_locked`) for one under debug (P-45): nothing has ended then."""
+        (`pid_locked`) for one under debug (P-45), and while the set that runs is being changed:
+        nothing has ended then."""
+        self.work.ask()
         found = [task for task in self.node.tasks.order if task.app == app]
         for task in found:
             self.node.require_unlocked(task)

@@ -6,7 +6,8 @@ A set is staged beside the one that runs (`stage`, `Staging.write`, `end`), made
 not start, faults while on trial or uses up its attempts gives way to the set before it. All
 decisions about banks are those of `store.commit`; here they meet tasks and events.
 
-What takes long is a generator: one bounded step at a time, so that polls stay short.
+What takes long is a generator: one bounded step at a time, so that polls stay short. What changes
+the set asks `Loads.work` first, so that nothing changes between two steps of something else.
 """
 
 import binascii
@@ -20,7 +21,7 @@ from ..image.verify import Verification
 from ..link.command import ACTIVATE, CONFIRM
 from ..node import names
 from ..node.tasks import stop_name
-from ..store.bank import FIXED_PID, Image
+from ..store.entries import entry
 from ..store.store import BANK_NAMES
 from ..store.superblock import BANK_A, BANK_B, NONE, TRIAL
 from .loads import Loads
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ..contracts import Clock, ReadInto
     from ..node.node import Node
     from ..node.tasks import Task
-    from ..store.bank import BankReader
+    from ..store.bank import BankReader, Image
     from ..store.staging import Staging
     from ..store.store import Store
     from .events import Events
@@ -76,21 +77,12 @@ def describing(
         error.where = "verify"
         raise
     name = names.base(header.app_name, label, 0)
-    image = Image(name, length, crc, digester.digest())
-    image.version = version
-    if metadata.info is not None:
-        image.version = metadata.info.version or version
-        image.epoch = metadata.info.epoch
-    if metadata.wishes is not None:
-        image.pid = metadata.wishes.get("pid", 0)
-        if metadata.wishes.get("pid_fixed", False):
-            image.flags = FIXED_PID
-    return image
+    return entry(name, length, crc, digester.digest(), metadata, version)
 
 
 def describe(
     policy: "Policy", readinto: "ReadInto", label: str, buf: "memoryview", version: str = ""
-) -> Image:
+) -> "Image":
     """The same at once."""
     steps = describing(policy, readinto, label, buf, version)
     try:
@@ -104,7 +96,7 @@ class _Judge:
     """Whether an image that was staged may be run: what a load of it would say, and that its
     directory entry tells the truth (`store.bank.Judge`)."""
 
-    def __init__(self, policy: "Policy", image: Image) -> None:
+    def __init__(self, policy: "Policy", image: "Image") -> None:
         self._image = image
         self._admission = policy.admission(image.version)
         self._verification = Verification(self._admission)
@@ -195,16 +187,17 @@ class Provisioning(Loads):
             self._tell_rollback(before, after, "attempts used up")
         return (yield from self.run_active())
 
-    def poll(self, now: int) -> "Generator[None, None, bool] | None":
+    def poll(self, now: int) -> None:
         """Looks after the set on trial: confirms it when it has been quiet for long enough;
-        gives the work of its revert if one of its tasks has faulted. In between, the store's own
-        small work."""
-        work = Loads.poll(self, now)
-        if work is not None or not self._store.valid:
-            return work
+        begins its revert if one of its tasks has faulted. In between, the store's own small
+        work."""
+        Loads.poll(self, now)
+        if self.work.is_busy() or not self._store.valid:
+            return
         fault = self._tasks.faulted()
         if fault is not None and not self._tasks.locked():
-            return self._after_fault(fault)
+            self.work.change(self._after_fault(fault))
+            return
         if self._on_trial and fault is None and ticks.diff(now, self._since) >= self._confirm_ms:
             self._since = now  # if the medium fails now: tried again later
             try:
@@ -212,7 +205,6 @@ class Provisioning(Loads):
             except OSError as error:
                 self.events.warn("FRAM", error)
         self._store.poll(now)
-        return None
 
     def close(self) -> None:
         """Saves what waits, before a reset that is asked for."""
@@ -229,7 +221,11 @@ class Provisioning(Loads):
 
     def stage(self, images: "list[Image]", only: bool = False) -> "Staging":
         """Begins to stage the active set with `images` in the places of those of the same names,
-        new ones behind; with `only`, nothing but `images`. Errors as `Commit.stage`."""
+        new ones behind; with `only`, nothing but `images`. Errors as `Commit.stage`; EBUSY too
+        while the set that runs is being changed, or a link sends one."""
+        self.work.ask()
+        if self.transfer is not None:
+            raise HsxError(EBUSY, "begin", "another transfer is on its way")
         store = self.store
         new = list(images)
         whole: "list[Image]" = []
@@ -248,7 +244,9 @@ class Provisioning(Loads):
 
     def stage_stream(self, total: int, digest: bytes, source: str) -> "Staging":
         """Begins to stage a set that comes as the `total` bytes of its bank, from `source`; its
-        directory must hash to `digest`, 16 bytes. Errors as `Commit.stage_stream`."""
+        directory must hash to `digest`, 16 bytes. Errors as `Commit.stage_stream`; EBUSY too while
+        the set that runs is being changed."""
+        self.work.ask()
         return self._begun(self.store.commit.stage_stream(total, digest), source)
 
     def _begun(self, staging: "Staging", source: str) -> "Staging":
@@ -312,7 +310,8 @@ class Provisioning(Loads):
 
     def commit(self, staging: "Staging") -> None:
         """The one superblock write that makes a staged set the active one, on trial; it does not
-        run yet. Errors as `Commit.commit`."""
+        run yet. Errors as `Commit.commit`; EBUSY too while the set that runs is being changed."""
+        self.work.ask()
         store = self.store
         try:
             store.commit.commit(staging)
@@ -328,7 +327,8 @@ class Provisioning(Loads):
 
     def confirm(self, floor: int = 0) -> None:
         """The set on trial is good (R10). `floor`: raises the epoch floor to this, but not above
-        the epoch of the set. EBUSY if none is on trial."""
+        the epoch of the set. EBUSY if none is on trial, or the set that runs is being changed."""
+        self.work.ask()
         self.store.commit.confirm(floor)
         self._on_trial = False
         self._tell_persisted("confirmed")
@@ -440,7 +440,8 @@ class Provisioning(Loads):
 
     def status(self) -> "dict[str, Any]":
         """Store.status(), and `staged`: bytes in place of the set on its way, `total`: of all,
-        `ready`: it is whole and may be activated, `digest`: its own, b"" without one."""
+        `ready`: it is whole and may be activated, `digest`: its own, b"" without one; `changing`:
+        what runs is being changed, `runs`: a set does."""
         found = self.store.status()
         staging = self._staging
         live = staging is not None and staging.live
@@ -448,6 +449,8 @@ class Provisioning(Loads):
         found["total"] = staging.total if staging is not None and live else 0
         found["ready"] = staging is not None and live and staging.verified
         found["digest"] = staging.digest if staging is not None and live else b""
+        found["changing"] = self.work.is_busy()
+        found["runs"] = self.is_running()
         return found
 
     def slots(self) -> "list[dict[str, Any]]":
@@ -455,7 +458,11 @@ class Provisioning(Loads):
         return self.store.slots()
 
     def format(self, confirmation: str) -> None:
-        """Store.format(); the tasks of the set that runs go on until the next reset."""
+        """Store.format(); the tasks of the set that runs go on until the next reset. EBUSY too
+        while it is being changed, or a link sends one."""
+        self.work.ask()
+        if self.transfer is not None:
+            raise HsxError(EBUSY, "begin", "another transfer is on its way")
         self._store.format(confirmation)
         self._on_trial = False
         self._staging = None
@@ -463,7 +470,7 @@ class Provisioning(Loads):
 
     # ---- inside -------------------------------------------------------------------------------
 
-    def _judged_by(self, image: Image) -> "_Judge":
+    def _judged_by(self, image: "Image") -> "_Judge":
         return _Judge(self.policy, image)
 
     def _require_unlocked(self) -> None:

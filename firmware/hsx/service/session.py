@@ -81,12 +81,19 @@ class Session:
         try:
             admission = loads.policy.admission(version)
             self._loading = loads.node.load_begin(source, admission=admission, **options)
-        except OSError as error:
-            self._tell_error(error, "begin")
-            raise
+        except (OSError, MemoryError) as error:
+            refusal = error if isinstance(error, OSError) else _starved("begin")
+            self._tell_error(refusal, "begin")
+            raise refusal
         self.pid = self._loading.pid
-        self._go(BEGIN)
-        self._tell("started", {"total_bytes": total} if total >= 0 else {})
+        try:
+            loads.begun(self)
+            self._go(BEGIN)
+            self._tell("started", {"total_bytes": total} if total >= 0 else {})
+        except MemoryError:
+            self._loading.abort()
+            loads.ended(self)
+            raise _starved("begin")
 
     # ---- the bytes ----------------------------------------------------------------------------
 
@@ -177,7 +184,7 @@ class Session:
             self._fail(error)
             raise
         except MemoryError:
-            starved = HsxError(ENOSPC, "write", "the node's heap is full")
+            starved = _starved("write")
             self._fail(starved)
             raise starved
         except BaseException:
@@ -217,6 +224,10 @@ class Session:
         data["phase"] = phase or STATES[self.state]
         data["source"] = self._source
         self._loads.events.emit("provisioning." + kind, self.pid, data)
+
+
+def _starved(where: str) -> HsxError:
+    return HsxError(ENOSPC, where, "the node's heap is full")
 
 
 def _reason(error: "OSError", where: str) -> "dict[str, Any]":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """SetTasks: the tasks that run a set of images from a bank, loaded all or none."""
 
+from ..errors import ENOSPC, HsxError
 from ..node import tasks as t
 from ..store.bank import FIXED_PID, GRANTS
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
     from ..store.bank import BankReader
     from .loads import Loads
+    from .session import Session
 
 
 class SetTasks:
@@ -24,8 +26,9 @@ class SetTasks:
     def load(self, reader: "BankReader", where: str) -> "Iterator[None]":
         """Loads every image of an open bank in place of the set that ran, one chunk a step, each
         checked as it streams by (R9). `where` goes before the names in `ps`. What an image
-        raises goes on when all have been given back."""
+        raises goes on when all have been given back; ENOSPC stands for a MemoryError."""
         self.stop()
+        session = None
         try:
             for index in range(reader.count):
                 image = reader.image(index)
@@ -47,14 +50,18 @@ class SetTasks:
                 while session.step(readinto, self._chunk):
                     yield
                 self._tasks.append(self._node.tasks.find(session.pid))
-        except OSError:
-            self.stop()
+        except MemoryError:
+            self._give_up(session)
+            raise HsxError(ENOSPC, "write", "the node's heap is full")
+        except BaseException:
+            self._give_up(session)
             raise
 
     def start(self) -> None:
-        """Starts what `load` has loaded."""
+        """Starts what `load` has loaded and nothing has ended since."""
         for task in self._tasks:
-            self._node.start(task.pid)
+            if task in self._node.tasks.order:
+                self._node.start(task.pid)
 
     def stop(self) -> None:
         """Ends the tasks, last loaded first; who must not disturb a debugger asks `locked`."""
@@ -82,9 +89,17 @@ class SetTasks:
                 return task
         return None
 
+    def _give_up(self, session: "Session | None") -> None:
+        if session is not None:
+            session.abort()
+        self.stop()
+
     def _make_room(self, app: str) -> None:
         """The set's app takes the place of the same one from elsewhere."""
         for task in list(self._node.tasks.order):
-            if task.app == app and task not in self._tasks and task.state != t.LOADING:
+            if task.app == app and task not in self._tasks:
                 task.locked = False
-                self._node.kill(task.pid)
+                if task.state == t.LOADING:
+                    self._loads.abort(task.pid)
+                else:
+                    self._node.kill(task.pid)

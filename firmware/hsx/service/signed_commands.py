@@ -11,7 +11,7 @@ import struct
 
 from micropython import const
 
-from ..errors import EACCES, EBADMSG, EBUSY, ENODEV, ENOENT, EPERM, HsxError, name
+from ..errors import EACCES, EBADMSG, ENODEV, ENOENT, EPERM, HsxError, name
 from ..link import command as c
 from .policy import ADMIN, FACTORY, OFF, USER
 
@@ -100,7 +100,7 @@ class SignedCommands:
             token = acts_on[4:].rstrip(b"\0")
             return loads.node.call(pid, oid, str(token, "utf-8") if token else None, role)
         elif action == c.KILL:
-            loads.node.kill(pid)
+            loads.kill(pid)
         elif action == c.RESET:
             loads.reset_later(bool(pid))
         elif action == c.ABORT:
@@ -110,9 +110,9 @@ class SignedCommands:
             if action == c.CONFIRM:
                 keeper.confirm(struct.unpack_from("<I", acts_on, _DIGEST)[0])
             elif action == c.ACTIVATE:
-                loads.want(keeper.activate())
+                loads.work.change(keeper.activate())
             else:
-                loads.want(keeper.rollback())
+                loads.work.change(keeper.rollback())
         return None
 
     def _check(self, action: int, acts_on: bytes) -> None:
@@ -125,8 +125,7 @@ class SignedCommands:
                     raise HsxError(EBADMSG, "begin", "token is no UTF-8")
             return
         keeper = self._loads.keeper()
-        if action != c.CONFIRM and self._loads.wanting():
-            raise HsxError(EBUSY, "begin", "the set that runs is being changed")
+        self._loads.work.ask()
         digest = acts_on[:_DIGEST]
         if action == c.ROLLBACK and digest == bytes(_DIGEST):
             return

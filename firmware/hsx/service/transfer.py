@@ -111,8 +111,7 @@ class Transfer:
         loads = self._loads
         if loads.transfer is not None:
             raise HsxError(EBUSY, "begin", "another transfer is on its way")
-        if loads.wanting():
-            raise HsxError(EBUSY, "begin", "the set that runs is being changed")
+        loads.work.ask()
         if self._runs(command):
             # Its answer was lost: it is told again, whatever its counter says now.
             self._over = True
@@ -169,10 +168,14 @@ class Transfer:
                 return 1
             except StopIteration:
                 pass
+            activate = self._command[5] & c.FLAG_ACTIVATE
+            work = self._loads.work
+            if activate and work.is_busy():
+                return 1  # what is committed now could not be started
             self._commands.consume(self._command)
-            if self._command[5] & c.FLAG_ACTIVATE:
+            if activate:
                 keeper = self._loads.keeper()
                 keeper.commit(self._staging)
-                self._loads.want(keeper.run_active())
+                work.change(keeper.run_active())
         self._close()
         return 0

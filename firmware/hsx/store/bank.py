@@ -30,15 +30,12 @@ ENTRY = const(112)
 _MAGIC = b"HSXB"
 _VERSION = const(1)
 _HEADER_FORMAT = "<4sBBHII"
-_ENTRY_FORMAT = "<32s16s32sIIIIIHHHBBBxxx"
+_ENTRY_FORMAT = "<32s16s32sIIIIIHHHxBBxxx"
 _ALIGN = const(4)
 
 # Flags of an entry; the grants are those of spec/provisioning.md P-86: LOAD 1, ABORT 2, FMAP 4.
 GRANTS = const(0x07)
 FIXED_PID = const(0x08)  # the wanted PID or none; without it another one will do (P-71)
-
-# Where an image came from.
-SOURCES = ("unknown", "card", "can", "uart", "file", "repl", "frozen")
 
 
 class Image:
@@ -57,7 +54,6 @@ class Image:
         self.stack = 0  # bytes, 0: default
         self.heap = 0  # bytes, 0: none
         self.flags = 0
-        self.source = 0  # index into SOURCES
         self.pid = 0  # 0: any
         self.priority = 10
 
@@ -68,7 +64,7 @@ class Image:
         if not 0 < len(name) <= 32 or len(version) > 16 or len(self.sha256) != 32:
             raise HsxError(EINVAL, "begin", "name, version or digest of an image")
         for limit, numbers in (
-            (0xFF, (self.source, self.pid, self.priority)),
+            (0xFF, (self.pid, self.priority)),
             (0xFFFF, (self.stack, self.heap, self.flags)),
             (0xFFFFFFFF, (self.epoch, self.quantum, self.crc)),
         ):
@@ -90,7 +86,6 @@ class Image:
             self.stack,
             self.heap,
             self.flags,
-            self.source,
             self.pid,
             self.priority,
         )
@@ -111,7 +106,7 @@ def parse_entry(buf: "bytes | bytearray") -> Image:
     image.version = _text(fields[1])
     image.offset = fields[3]
     image.epoch, image.quantum, image.stack, image.heap, image.flags = fields[6:11]
-    image.source, image.pid, image.priority = fields[11:14]
+    image.pid, image.priority = fields[11:13]
     return image
 
 

@@ -188,8 +188,12 @@ class Commit:
         other = self._other(bank)
         if self._bank_state(other) != CONFIRMED or not (yield from self._fits(other)):
             return NONE
+        state = self._state
+        if bank != state.active or self._bank_state(other) != CONFIRMED:
+            # Another change came while the bank was read: there is nothing to reject any more.
+            return state.active
         # R10: no ping-pong.
-        state.states[bank - 1] = after(_REJECT, CONFIRMED)
+        state.states[bank - 1] = after(_REJECT, self._bank_state(bank))
         state.active = other
         self._superblocks.put()
         return other
@@ -311,6 +315,9 @@ class Commit:
             raise HsxError(ENOENT, "commit", "there is no previous set")
         if not (yield from self._fits(other)):
             raise HsxError(EBADMSG, "commit", "previous set may not boot")
+        state = self._state
+        if self._other(state.active) != other or self._bank_state(other) != CONFIRMED:
+            raise HsxError(EBUSY, "commit", "another change came while the set was read")
         state.active = other
         self._superblocks.put()
 

@@ -187,7 +187,7 @@ def _bank(bank: dict[str, Any]) -> Iterator[str]:
         checks = f"CRC-32 {_good(image['crc_good'])}, SHA-256 {_good(image['sha256_good'])}"
         yield (
             f"  {image['name']} {image['version'] or '(no version)'}: {image['length']} bytes, "
-            f"CRC-32 {image['crc']}, {checks}, epoch {image['epoch']}, from {image['source']}"
+            f"CRC-32 {image['crc']}, {checks}, epoch {image['epoch']}"
         )
 
 

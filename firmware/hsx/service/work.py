@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Work: the one owner of what changes the running set, the banks and the superblock.
+
+At most one piece of work is under way. It is a generator that polls carry on, one bounded step at
+a time; what happens between two of its steps may be anything but another change: whoever wants one
+asks here first, and is refused with EBUSY. No exception leaves a piece of work unfinished.
+"""
+
+from ..errors import EBUSY, ENOSPC, HsxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from typing import Any
+
+
+class Change:
+    """A piece of work. What its generator returns is `result`, what it raises `error`, once
+    `done`. `awaited`: somebody waits and takes the error."""
+
+    def __init__(self, steps: "Iterator[None]", awaited: bool = False) -> None:
+        self._steps = steps
+        self.awaited = awaited
+        self.done = False
+        self.result: "Any" = None
+        self.error: "Exception | None" = None
+
+    def step(self) -> bool:
+        """Takes the next step; True while there are more. ENOSPC stands for a MemoryError."""
+        if self.done:
+            return False
+        try:
+            next(self._steps)
+            return True
+        except StopIteration as end:
+            self.result = end.value
+        except MemoryError:
+            self.error = HsxError(ENOSPC, "write", "the node's heap is full")
+        except Exception as error:  # noqa: BLE001  whatever it is, the work is over
+            self.error = error
+        self.done = True
+        return False
+
+
+class Work:
+    """Of one node."""
+
+    # Of the class: what stays as it is takes no heap.
+    _change: "Change | None" = None
+    _inside = False  # a step is being taken: what it calls belongs to the work
+    # What else belongs to a change of the set that runs: put in by who knows.
+    around: "Callable[[Generator[None, None, bool]], Generator[None, None, bool]] | None" = None
+
+    def is_busy(self) -> bool:
+        """Whether a piece of work is under way."""
+        return self._change is not None
+
+    def is_awaited(self) -> bool:
+        """Whether somebody still waits for the piece of work that is under way."""
+        return self._change is not None and self._change.awaited
+
+    def ask(self) -> None:
+        """To be called before anything changes. EBUSY while a piece of work is under way that the
+        caller is no part of."""
+        if not self._inside:
+            self._require_idle()
+
+    def begin(self, steps: "Iterator[None]", awaited: bool = False) -> Change:
+        """Has polls take these steps. EBUSY while another piece of work is under way."""
+        self._require_idle()
+        change = Change(steps, awaited)
+        self._change = change
+        return change
+
+    def change(self, steps: "Generator[None, None, bool]", awaited: bool = False) -> Change:
+        """The same, for steps that change the set that runs."""
+        if self.around is not None:
+            steps = self.around(steps)
+        return self.begin(steps, awaited)
+
+    def step(self) -> "Change | None":
+        """Takes one step; the piece of work if that was its last one."""
+        change = self._change
+        if change is None:
+            return None
+        self._inside = True
+        try:
+            more = change.step()
+        finally:
+            self._inside = False
+        if more:
+            return None
+        self._change = None
+        return change
+
+    def _require_idle(self) -> None:
+        if self._change is not None:
+            raise HsxError(EBUSY, "begin", "the set that runs is being changed")
