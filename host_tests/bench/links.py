@@ -150,7 +150,8 @@ def wait_for(bench, *apps, node=0):
 
     def they_run() -> bool:
         with bench.lock:
-            return bench.nodes[node].runs() == sorted(apps)
+            there = bench.nodes[node]
+            return there.runs() == sorted(apps) and not there.service.work.is_busy()
 
     until(they_run)
 

@@ -97,6 +97,8 @@ TABLE = (
             "total",
             "ready",
             "digest",
+            "changing",
+            "runs",
         ),
         (),
     ),

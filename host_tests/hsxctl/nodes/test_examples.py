@@ -18,6 +18,7 @@ from hsxctl import settings
 from hsxctl.cli import main
 from hsxctl.fleet import work
 from pty_repl import PtyRepl
+from waiting import until
 
 COMMANDS = ("nodes", "push", "ps", "status", "slots", "activate", "confirm", "rollback", "abort")
 COMMANDS += ("kill", "boot", "reset", "values", "call", "events", "log", "fleet")
@@ -96,6 +97,7 @@ def test_example_does_what_it_is_an_example_of(nodes, command, capsys):
     for number, example in enumerate(found):
         if command == "push" and number:
             for node in nodes.nodes[:3]:
+                until(lambda node=node: not node.service.work.is_busy())
                 with nodes.lock:
                     if node.provisioning.status()["state"] == "trial":
                         node.provisioning.confirm()

@@ -11,6 +11,7 @@ import can
 import pytest
 import serial
 
+from bench.images import IDLE, an_image
 from bench.links import LINKS, SIGNED, LinksBench, Terminal, link_of, wait_for
 from bench.pty_uart import PtyUart
 from bench.service import NETWORK, NODE
@@ -64,6 +65,35 @@ def test_answer_is_not_that_to_the_same_request_of_the_command_before(bench, hsx
     wait_for(bench, "pump")
     said = hsxctl("confirm", *link)
     assert said.status == 0, said.err
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_set_that_does_not_start_is_no_success(bench, hsxctl, kind):
+    """Each of its apps fits, both together do not."""
+    link = [*link_of(bench, kind), *SIGNED]
+    assert hsxctl("push", "pump.hxe", *link).status == 0
+    assert hsxctl("confirm", *link).status == 0
+    for name in ("large", "larger"):
+        Path(f"{name}.hxe").write_bytes(an_image(*IDLE, name=name, bss_size=0x5000))
+    said = hsxctl("push", "large.hxe", "larger.hxe", *link)
+    assert said.status == 1 and "whole" not in said.out
+    assert "the set does not run: ENOSPC: " in said.err
+    assert "set does not start; bank A is active" in said.err
+    wait_for(bench, "pump")
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_rollback_says_whether_the_set_before_runs(bench, hsxctl, kind):
+    link = [*link_of(bench, kind), *SIGNED]
+    assert hsxctl("push", "pump.hxe", *link).status == 0
+    assert hsxctl("confirm", *link).status == 0
+    assert hsxctl("push", "valve.hxe", *link).status == 0
+    said = hsxctl("rollback", *link)
+    assert (said.status, "runs again" in said.out) == (0, True)
+    said = hsxctl("rollback", *link)
+    assert said.status == 1 and said.out == ""
+    assert "the set does not run" in said.err and "bank A is active" in said.err
+    wait_for(bench, "pump")
 
 
 def test_set_is_activated_by_its_files_too(bench, hsxctl):
@@ -302,7 +332,7 @@ def test_damaged_file_is_not_sent(hsxctl, content, wanted):
     [
         ("schema = 2", "hsx.toml:1: manifest has no schema = 1. See docs/sd_manifest.md."),
         ('schema = 1\n[[image]]\nfile = "gone.hxe"', "gone.hxe: ENOENT"),
-        ('schema = 1\n[[image]]\nfile = "pump.hxe"\ncaps = 1', "'caps' of pump.hxe goes with a"),
+        ('schema = 1\n[[image]]\nfile = "pump.hxe"\ncaps = 1', "pump.hxe: caps goes with a card"),
         (f'schema = 1\n[[image]]\nfile = "pump.hxe"\nsha256 = "{"0" * 64}"', "another SHA-256"),
         ("schema = 1", "a set has 1 to 16 images"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 from hsx.link import command as c
 
-from .. import image_set
+from .. import image_set, outcome
 from ..arguments import integer
 from ..errors import ToolError
 from ..output import Output, table
@@ -209,8 +209,12 @@ def run_activate(arguments: argparse.Namespace, output: Output) -> int:
 
         def activate(node: int) -> None:
             reach.command(node, "activate", c.ACTIVATE, digest)
-            facts = {"node": node, "digest": digest.hex()}
-            output.result(facts, f"{reach.where(node)}: set {digest.hex()} is to run")
+            slot = outcome.running(reach, node, digest)
+            facts = {"node": node, "digest": digest.hex(), "bank": slot["bank"]}
+            facts["state"] = slot["state"]
+            output.result(
+                facts, f"{reach.where(node)}: set {digest.hex()} runs, on {slot['state']}"
+            )
 
         return reach.each(activate)
 
@@ -248,8 +252,10 @@ def run_rollback(arguments: argparse.Namespace, output: Output) -> int:
         def rollback(node: int) -> None:
             digest = _of(reach, node, active=False)
             reach.command(node, "rollback", c.ROLLBACK, digest)
-            facts = {"node": node, "digest": digest.hex()}
-            output.result(facts, f"{reach.where(node)}: set {digest.hex()} is to run again")
+            slot = outcome.running(reach, node, digest)
+            facts = {"node": node, "digest": digest.hex(), "bank": slot["bank"]}
+            facts["state"] = slot["state"]
+            output.result(facts, f"{reach.where(node)}: set {digest.hex()} runs again")
 
         return reach.each(rollback)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hsx.link import command as c
 
-from .. import clock, errors, image_set, sending
+from .. import clock, errors, image_set, outcome, sending
 from ..bank_image import BankImage
 from ..errors import ToolError
 from ..output import Output
@@ -115,23 +115,37 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         for node, errno in sorted(came.results.items()):
             if errno:
                 reach.fail(reach.refused(node, "push", reach.reason(node, errno)))
-        _report(reach, sent, came, seconds, output)
+        _report(reach, sent, came, seconds, output, bool(flags))
         return reach.status
 
 
 def _report(
-    reach: Reach, sent: BankImage, came: sending.Sent, seconds: float, output: Output
+    reach: Reach,
+    sent: BankImage,
+    came: sending.Sent,
+    seconds: float,
+    output: Output,
+    must_run: bool,
 ) -> None:
     good = [node for node, errno in sorted(came.results.items()) if not errno]
+    run = 0
     size, digest = len(sent.data), sent.digest.hex()
     for node in good:
         before = came.before.get(node, size)
         rate = int((size - before) / seconds) if seconds else 0
         facts = {"node": node, "bytes": size, "digest": digest, "seconds": round(seconds, 3)}
         facts["before"] = before
+        if must_run:
+            try:
+                slot = outcome.running(reach, node, sent.digest)
+            except ToolError as error:
+                reach.fail(error)
+                continue
+            facts["bank"], facts["state"] = slot["bank"], slot["state"]
         there = f"{size} bytes, whole"
         if before:
             there += f", {before} of them from before"
+        run += 1
         output.result(facts, f"{reach.where(node)}: {there}, {seconds:.1f} s, {rate} B/s")
     if len(came.results) > 1:
-        output.note(f"hsxctl: {len(good)} of {len(came.results)} nodes have it")
+        output.note(f"hsxctl: {run} of {len(came.results)} nodes have it")
