@@ -46,7 +46,7 @@ class Site:
         node = self.node = ServiceBench(node.store_part)
         node.provisioning.again = lambda name: False
         self.links: list[Transfer] = []
-        self.answers: dict[str, int] = {}
+        self.answers: list[tuple[str, int]] = []
         for _ in self.settled():
             pass
         if state == "staged":
@@ -125,7 +125,7 @@ def _stage(name: str, flags: int) -> Operation:
                 break
             site.node.board.tick(None)
         yield from site.settled()
-        site.answers[f"push {name}"] = -result
+        site.answers.append((f"push {name}", -result))
 
     return steps
 
@@ -145,14 +145,14 @@ def _load(site: Site) -> Iterator[None]:
         result = transfer.poll(node.clock())
         if not result:
             break
-    site.answers["load by link"] = -result
+    site.answers.append(("load by link", -result))
 
 
 def _command(action: int, name: str, acts_on: Callable[[Site], bytes]) -> Operation:
     def steps(site: Site) -> Iterator[None]:
         node = site.node
         sent = node.command(action, acts_on(site))
-        site.answers[name] = answer(node.commands.perform, sent)
+        site.answers.append((name, answer(node.commands.perform, sent)))
         yield
         yield from site.settled()
 
@@ -194,7 +194,7 @@ def _repl(name: str, call: Callable[[Site], object]) -> Operation:
 
         def body() -> None:
             turn.acquire()
-            site.answers[name] = answer(call, site)
+            site.answers.append((name, answer(call, site)))
             left[0] = False
             done.release()
 

@@ -152,6 +152,11 @@ class Loads:
         self._reset_at = ticks.add(self.clock(), _FAREWELL)
         self._into_safe = safe
 
+    def require_no_transfer(self) -> None:
+        """EBUSY while one is on its way."""
+        if self.transfer is not None:
+            raise HsxError(EBUSY, "begin", "another transfer is on its way")
+
     def cancel(self) -> None:
         """Ends the transfer that is on its way, whichever link it comes by. ENOENT: none is."""
         if self.transfer is None:

@@ -224,8 +224,7 @@ class Provisioning(Loads):
         new ones behind; with `only`, nothing but `images`. Errors as `Commit.stage`; EBUSY too
         while the set that runs is being changed, or a link sends one."""
         self.work.ask()
-        if self.transfer is not None:
-            raise HsxError(EBUSY, "begin", "another transfer is on its way")
+        self.require_no_transfer()
         store = self.store
         new = list(images)
         whole: "list[Image]" = []
@@ -298,7 +297,8 @@ class Provisioning(Loads):
     def activate(self) -> "Generator[None, None, bool]":
         """Makes the staged set the active one, on trial, in one superblock write, and runs it in
         place of the one that ran. Returns whether a set runs: this one, or the one before if it
-        will not start. EBUSY without a staged set."""
+        will not start. EBUSY without a staged set, and while a link sends one."""
+        self.require_no_transfer()
         staging = self._staging
         if staging is None or not staging.live:
             raise HsxError(EBUSY, "commit", "no set is staged")
@@ -461,8 +461,7 @@ class Provisioning(Loads):
         """Store.format(); the tasks of the set that runs go on until the next reset. EBUSY too
         while it is being changed, or a link sends one."""
         self.work.ask()
-        if self.transfer is not None:
-            raise HsxError(EBUSY, "begin", "another transfer is on its way")
+        self.require_no_transfer()
         self._store.format(confirmation)
         self._on_trial = False
         self._staging = None

@@ -126,6 +126,8 @@ class SignedCommands:
             return
         keeper = self._loads.keeper()
         self._loads.work.ask()
+        if action == c.ACTIVATE:
+            self._loads.require_no_transfer()
         digest = acts_on[:_DIGEST]
         if action == c.ROLLBACK and digest == bytes(_DIGEST):
             return

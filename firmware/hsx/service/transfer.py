@@ -109,8 +109,7 @@ class Transfer:
 
     def _begin(self, command: bytes, total: int, source: str) -> int:
         loads = self._loads
-        if loads.transfer is not None:
-            raise HsxError(EBUSY, "begin", "another transfer is on its way")
+        loads.require_no_transfer()
         loads.work.ask()
         if self._runs(command):
             # Its answer was lost: it is told again, whatever its counter says now.
