@@ -33,7 +33,8 @@ def test_firmware_is_built_and_as_large_as_foreseen(
     heap = board.regions["RAM"] - taken["ram"]
     assert heap == pytest.approx(foreseen["heap"], rel=_NEAR)
     left = room(build)
-    assert (left.image, left.heap) == (text + data, heap)
+    assert left.image == text + data
+    assert left.heap == pytest.approx(heap, abs=64)  # what has variables of ours in it
     assert left.image + left.flash_left <= board.facts["flash_kb"] * 1024
     said = f"MicroPython's share of its build: flash {taken['flash']:,}, ram {taken['ram']:,}\n"
     assert make("check-board", name).endswith(said)
