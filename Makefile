@@ -121,8 +121,9 @@ durations: firmware firmware-flat sim stock  ## measures how long each test take
 fuzz: setup  ## search for faults of the parsers and the core for FUZZ_MINUTES (60): build/fuzz.json
 	@PYTHONPATH=host_tests:tools $(BIN)/python -m fuzz.run
 
-powercut: firmware  ## cuts the power at every byte of the store, and on the M4: build/powercut.json
-	$(BIN)/python host_tests/powercut/run.py --jobs $(or $(JOBS),1)
+powercut: firmware  ## cuts the power at every byte of the store, and on emulated nodes: build/powercut.json
+	@$(if $(STM32_BOARDS),$(MAKE) --no-print-directory -C boards/stm32 BOARD=PYBV11)
+	$(BIN)/python host_tests/powercut/run.py --jobs $(or $(JOBS),1) $(if $(STM32_BOARDS),,--stm32=0)
 
 bootmatrix: firmware  ## boots from every mix of bank, card and bus, power cuts too: build/bootmatrix.json
 	$(BIN)/python host_tests/bootmatrix/run.py --jobs $(or $(JOBS),1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Cuts the power of the store everywhere, on the host and on the emulated target, and reports.
+"""Cuts the power of the store everywhere, on the host and on emulated targets, and reports.
 
-`--case ID` runs one case alone; ids are told in `cuts`, `damage` and `target`. The report goes to
-stdout for a person and to build/powercut.json for programs.
+`--case ID` runs one case alone; ids are told in `cuts`, `damage`, `target` and `stm32_target`.
+The report goes to stdout for a person and to build/powercut.json for programs.
 """
 
 import argparse
@@ -22,13 +22,19 @@ if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
 from hsxctl.errors import ToolError  # noqa: E402  after the path is set
-from powercut import bugs, damage, target  # noqa: E402
+from powercut import bugs, damage, stm32_target, target  # noqa: E402
 from powercut.cuts import Reference, Tally, run_case, run_scenario  # noqa: E402
 from powercut.invariant import Broken  # noqa: E402
 from powercut.line import Off  # noqa: E402
 from powercut.scenarios import SCENARIOS  # noqa: E402
+from stm32.emulator import Refused, has_unicorn  # noqa: E402
 
-_bench: list[target.Bench] = []  # this process's, for as long as it lives
+# This process's, for as long as it lives.
+_bench: list[target.Bench] = []
+_stm32_bench: list[stm32_target.Stm32Bench] = []
+
+_LOST = (Broken, Off, RuntimeError, TimeoutError, ToolError)
+_STM32_LOST = (Broken, OSError, AssertionError, Refused)
 
 
 def run_damage(randoms: int, part: int = 0, parts: int = 1) -> tuple[int, list[str]]:
@@ -64,6 +70,9 @@ def run_one(case: str, firmware: Path) -> None:
     elif name == "target":
         with target.Bench(firmware) as bench:
             bench.run_case(case)
+    elif name == "stm32":
+        with stm32_target.Stm32Bench() as stm32:
+            stm32.run_case(case)
     else:
         run_case(Reference(next(s for s in SCENARIOS if s.name == name)), case)
 
@@ -84,22 +93,41 @@ def _bug_job(work: tuple[str, int]) -> tuple[str, str | None]:
     return bug, hunt(bug, 150, 500, seed)
 
 
-def _target_job(
-    work: tuple[Path, str, str, int, int],
-) -> tuple[str, str, Counter[str], list[tuple[str, str]]]:
-    """Cases of one kind of one step: how many left what, and the lost ones with why."""
+# Step, kind, how many cases left what, and the lost ones with why.
+Cases = tuple[str, str, Counter[str], list[tuple[str, str]]]
+
+
+def _target_job(work: tuple[Path, str, str, int, int]) -> Cases:
+    """Cases of one kind of one step."""
     firmware, name, kind, count, seed = work
     if not _bench:
         _bench.append(target.Bench(firmware))
+    bench = _bench[0]
+    return name, kind, *_tried(bench.cases(name, kind, count, seed), bench.run_case, _LOST)
+
+
+def _stm32_job(work: tuple[str, int, int]) -> Cases:
+    """Cases of one step on PYBV11."""
+    name, count, seed = work
+    if not _stm32_bench:
+        _stm32_bench.append(stm32_target.Stm32Bench())
+    bench = _stm32_bench[0]
+    kind = stm32_target.KIND
+    return name, kind, *_tried(bench.cases(name, count, seed), bench.run_case, _STM32_LOST)
+
+
+def _tried(
+    cases: Iterable[str], run_case: Callable[[str], str], errors: tuple[type[Exception], ...]
+) -> tuple[Counter[str], list[tuple[str, str]]]:
     left: Counter[str] = Counter()
     lost = []
-    for case in _bench[0].cases(name, kind, count, seed):
+    for case in cases:
         try:
-            left[_bench[0].run_case(case)] += 1
-        except (Broken, Off, RuntimeError, TimeoutError, ToolError) as error:
+            left[run_case(case)] += 1
+        except errors as error:
             left["lost"] += 1
             lost.append((case, str(error)))
-    return name, kind, left, lost
+    return left, lost
 
 
 def _all(jobs: int, job: Callable, work: Iterable) -> Iterator[Any]:
@@ -168,18 +196,10 @@ class Report:
         self.facts["seeded_bugs"] = {name: found[name] is not None for name in bugs.NAMES}
         self.facts["found_by"] = found
 
-    def target(
-        self, results: Iterable[tuple[str, str, Counter[str], list[tuple[str, str]]]]
-    ) -> None:
+    def target(self, results: Iterable[Cases]) -> None:
         """Moments on the emulated target."""
-        print("target: step                kind      cases  before  after  lost")
-        kinds: dict[str, Counter[str]] = {kind: Counter() for kind in target.KINDS}
-        for name, kind, left, lost in results:
-            counts = f"{left.total():5}{left['before']:8}{left['after']:7}{left['lost']:6}"
-            print(f"        {name:20}{kind:10}{counts}", flush=True)
-            self.lose(lost)
-            kinds[kind] += left
-        totals = {kind: left.total() for kind, left in kinds.items()}
+        kinds = self._cases("target", results)
+        totals = {kind: kinds[kind].total() for kind in target.KINDS}
         self.facts["target"] = {
             "cuts": totals["count"] + totals["kill"],
             "counted": totals["count"],
@@ -194,6 +214,28 @@ class Report:
         )
         print("        writes its file at the end of each: tears within one are the host's, above")
 
+    def stm32(self, results: Iterable[Cases]) -> None:
+        """Cycles in which the FRAM of PYBV11 changes."""
+        left = self._cases("stm32", results)[stm32_target.KIND]
+        self.facts["stm32"] = {"cuts": left.total(), "before": left["before"]}
+        self.facts["stm32"]["after"] = left["after"]
+        print(f"        {left.total()} cuts of the firmware of PYBV11 within bytes of its FRAM")
+
+    def no_stm32(self, why: str) -> None:
+        """PYBV11 cannot be tried."""
+        print(f"stm32: not run: {why}")
+        self.facts["stm32"] = {"not_run": why}
+
+    def _cases(self, name: str, results: Iterable[Cases]) -> dict[str, Counter[str]]:
+        print(f"{name + ':':8}step                kind      cases  before  after  lost")
+        kinds: dict[str, Counter[str]] = {}
+        for step, kind, left, lost in results:
+            counts = f"{left.total():5}{left['before']:8}{left['after']:7}{left['lost']:6}"
+            print(f"        {step:20}{kind:10}{counts}", flush=True)
+            self.lose(lost)
+            kinds.setdefault(kind, Counter()).update(left)
+        return kinds
+
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -205,6 +247,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--random", type=int, default=10_000, help="cases of random damage")
     parser.add_argument("--target", type=int, default=312, help="cuts by count, and by SIGKILL")
     parser.add_argument("--ctrl-c", type=int, default=1008, help="Ctrl-C on the target")
+    parser.add_argument("--stm32", type=int, default=312, help="cuts on PYBV11, 0: none")
     parser.add_argument("--firmware", type=Path, default=target.FIRMWARE)
     parser.add_argument("--report", type=Path, default=HERE.parents[1] / "build/powercut.json")
     arguments = parser.parse_args(argv)
@@ -231,6 +274,14 @@ def main(argv: list[str] | None = None) -> int:
             ],
         )
     )
+    if not arguments.stm32:
+        report.no_stm32("MICROPYTHON_DIR names no full checkout with lib/stm32lib")
+    elif not has_unicorn():
+        report.no_stm32("the Python package unicorn is not installed")
+    else:
+        each = -(-arguments.stm32 // len(target.TARGETS))
+        steps = [(step.name, each, seed) for step in target.TARGETS]
+        report.stm32(_all(jobs, _stm32_job, steps))
     work = [(s.name, arguments.limit, arguments.second, seed) for s in SCENARIOS]
     report.host(_all(jobs, _scenario_job, work))
     report.damage(*run_damage(arguments.random))

@@ -27,10 +27,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.images import SLEEP, SPIN, ldi32, words
-from hsx.image.build import build, info_section
-from hsx.image.metadata import Info
+from hsx.image.build import build, f16, info_section, value_section
+from hsx.image.metadata import Info, Value
 from hsx.store.layout import COPY, layout_of
 from hsx.store.store import BANK_NAMES, Store
 from hsxctl import fat_image
@@ -45,16 +46,20 @@ from waiting import PATIENCE
 KINDS = ("count", "kill", "ctrl_c")
 FIRMWARE = Path(__file__).parents[2] / "build/qemu_m4/firmware.elf"
 
-_LAYOUT = layout_of(FRAM_SIZE)
+LAYOUT = layout_of(FRAM_SIZE)
 _TICKS_PER_SECOND = 25_000_000
 _BOOT_DONE = re.compile(r"\[ *([0-9.]+)\] .*boot .*state=over")
 
 
-def _app(name: str, size: int, epoch: int = 0) -> bytes:
-    """An image that sleeps, with `size` bytes of data that differ from app to app."""
+def _app(name: str, size: int, epoch: int = 0, key: int = 0) -> bytes:
+    """An image that sleeps, with `size` bytes of data that differ from app to app; its value, if
+    it has one, is saved under `key`."""
     data = random.Random(name).randbytes(size)
     code = words(*ldi32(0, 600_000), SLEEP, SPIN)
-    sections = (info_section(Info("", epoch, 0, 0, 0)),) if epoch else ()
+    sections = [info_section(Info("", epoch, 0, 0, 0))] if epoch else []
+    if key:
+        limits = f16(0), f16(-8), f16(8)  # epsilon, least, most
+        sections.append(value_section([Value(1, 1, 0, 0, 0, "level", "m", *limits, key, None)]))
     return build(code, rodata=data, name=name, flags=2, sections=sections)
 
 
@@ -62,12 +67,12 @@ _APPS = {
     name: _app(name, size)
     for name, size in (
         ("pump", 300),
-        ("shared", 200),
         ("valve", 400),
         ("lamp", 40),
         ("motor", 350),
     )
 }
+_APPS["shared"] = _app("shared", 200, key=1)
 _APPS.update((name, _app(name, 120, 2)) for name in ("fan", "horn"))
 for _name, _epoch, _apps in (
     ("first", 0, ("pump", "shared")),
@@ -193,8 +198,8 @@ show([row["program"] for row in lock.run(node.ps)], lock.run(hsx.runtime().provi
 
 
 class Reference:
-    """What the host knows of a step: the cells at power-up and after the node's boot (`start`,
-    `booted`), and the views before the step and after it."""
+    """What the host knows of a step: the cells at power-up, after the node's boot and when the
+    step begins (`start`, `booted`, `ready`), and the views before the step and after it."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -204,6 +209,7 @@ class Reference:
         self.booted = boot_on_host(self.start, True)[1]
         cells = bytearray(self.booted)
         _do(cells, target.spoil)
+        self.ready = bytes(cells)
         self.before = view(cells)
         _do(cells, target.step)
         self.after = view(cells)
@@ -240,11 +246,15 @@ def boot_on_host(cells: bytes, hard: bool) -> tuple[str, bytes]:
         reader = store.commit.reader(bank)
         names = [reader.image(index).name for index in range(reader.count)]
         programs = [f"FRAM:{BANK_NAMES[bank]}/{name}" for name in names]
+    return shown(programs, store.slots()), bytes(part.memory)
+
+
+def shown(programs: list[str], slots: list[dict[str, Any]]) -> str:
+    """The text that `_SHOW_NODE` prints of these."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        names = {"programs": programs, "slots": store.slots()}
-        exec(_SHOW + "show(programs, slots)", names)
-    return said.getvalue().strip(), bytes(part.memory)
+        exec(_SHOW + "show(programs, slots)", {"programs": programs, "slots": slots})
+    return said.getvalue().strip()
 
 
 class Bench:
@@ -360,7 +370,7 @@ class Bench:
 
     def _check(self, machine: Machine, reference: Reference, cells: bytes, hard: bool) -> str:
         """What a machine must show that has just booted from `cells`."""
-        outcome = check_reset(bytearray(cells), _LAYOUT, reference.expected())
+        outcome = check_reset(bytearray(cells), LAYOUT, reference.expected())
         shows, booted = boot_on_host(cells, hard)
         if self._fram.read_bytes() != booted:
             raise Broken("the node's boot left other bytes than the host's")
