@@ -20,7 +20,7 @@ NATMOD_ARCHS := armv7m armv7emsp armv7emdp x64
 STM32_BOARDS := $(if $(wildcard $(MICROPYTHON_DIR)/lib/stm32lib/CMSIS),$(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.mk)))))
 MPY_CROSS := $(MICROPYTHON_DIR)/mpy-cross/build/mpy-cross
 
-.PHONY: help setup firmware firmware-flat emulate flash check-board sim natmod stock release demo test test-all check tests-of durations fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
+.PHONY: help setup firmware firmware-flat emulate prove flash check-board sim natmod stock release demo test test-all check tests-of durations fuzz lint bench bench-diff size size-diff memory powercut bootmatrix
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while read -r name what; do \
@@ -44,6 +44,13 @@ firmware-flat: setup  ## the same with a 256 KiB heap, for programs that need th
 emulate: $(if $(BOARD),firmware,setup)  ## a board with its firmware, emulated: BOARD=PYBV11 SD=card.img FRAM=fram.bin
 	@PYTHONPATH=host_tests $(BIN)/python -m stm32.emulate $(or $(BOARD),--help) \
 	    $(SD:%=--card=%) $(FRAM:%=--fram=%) $(SEED:%=--seed=%)
+
+# Without a port: the board is emulated, with the firmware that is built here.
+PORTS = $(REPL)$(UART)$(CAN)
+prove: $(if $(PORTS),setup,$(if $(BOARD),firmware,setup))  ## checks a flashed board, and a report: BOARD=PYBV11 REPL=PORT UART=PORT CAN=can0
+	@PYTHONPATH=tools:host_tests $(BIN)/python -m $(if $(PORTS),prove,stm32.prove) $(or $(BOARD),--help) \
+	    $(REPL:%=--repl=%) $(UART:%=--uart=%) $(CAN:%=--can=%) $(BITRATE:%=--bitrate=%) \
+	    $(if $(filter yes,$(ERASE)),--erase) $(if $(filter yes,$(QUICK)),--quick) $(REPORT:%=--report=%)
 
 flash:  ## writes build/BOARD by DFU, ST-Link or OpenOCD; VIA=dfu, stlink or openocd: only so
 	@sh tools/flash/flash.sh boards/$(or $(BOARD),NONE) build/$(BOARD) $(VIA)

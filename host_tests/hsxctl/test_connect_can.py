@@ -191,6 +191,18 @@ def test_adapter_that_is_gone_can_be_closed(channel, monkeypatch, gone):
 
 
 @pytest.mark.requirement("P-66")
+def test_a_line_of_a_serial_adapter_that_has_lost_bytes_is_a_lost_frame():
+    uart = PtyUart()
+    host = HostEngine()
+    try:
+        with CanLink("slcan", uart.path, 500_000, {"sleep_after_open": 0}) as link:
+            uart.write(b"t68520\rt68\rt6852071\rt685107\r")
+            link.run(host, lambda: len(host.received) == 1)
+        assert host.received == [(0x685, b"\x07")]
+    finally:
+        uart.close()
+
+
 def test_engine_reaches_a_node_over_slcan():
     uart = PtyUart()
     node, host = StubEngine(), HostEngine()

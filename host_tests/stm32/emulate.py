@@ -5,10 +5,12 @@ The board's serial lines are ptys, which mpremote and hsxctl open as they open t
 """
 
 import argparse
+import contextlib
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from stm32.emulator import BUILD, HERE, LINES, flash_image, has_unicorn, machine, one_at_a_time
@@ -50,24 +52,35 @@ def _explain(board: str, ptys: dict[str, str]) -> None:
     sys.stdout.flush()
 
 
-def run(board: str, card: Path | None, fram: Path | None, seed: int) -> int:
-    """Runs until Ctrl-C, or until the machine refuses something: its exit code."""
+@contextlib.contextmanager
+def started(
+    board: str, card: Path | None, fram: Path | None, seed: int
+) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
+    """A machine that runs in real time, and the pty of each of its lines; none if it has ended."""
     settings = [f"flash={_flash_of(board)}", f"otp={BUILD / board}.otp", f"seed={seed}", "log=1"]
     settings += [f"card={card}"] if card else []
     settings += [f"fram={fram or BUILD / f'{board}.fram'}"]
     command = [str(machine()), board, "mode=live", *settings]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
             lines = iter(process.stdout.readline, "")
             ptys = dict(line.split() for line in iter(lambda: next(lines, "ok\n"), "ok\n"))
-            if ptys:
-                _explain(board, ptys)
-            for line in lines:
-                print(line, end="", flush=True)
-        except KeyboardInterrupt:
+            yield process, ptys
+        finally:
             process.terminate()
+
+
+def run(board: str, card: Path | None, fram: Path | None, seed: int) -> int:
+    """Runs until Ctrl-C, or until the machine refuses something: its exit code."""
+    with started(board, card, fram, seed) as (process, ptys):
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        if ptys:
+            _explain(board, ptys)
+        with contextlib.suppress(KeyboardInterrupt):
+            assert process.stdout
+            for line in process.stdout:
+                print(line, end="", flush=True)
     return process.returncode
 
 

@@ -122,6 +122,9 @@ class CanLink:
                 if not (message.is_extended_id or message.is_remote_frame or message.is_fd):
                     engine.frame(message.arbitration_id, bytes(message.data), clock.tick())
                 message = self._bus.recv(0)
+        except (IndexError, ValueError):
+            # A serial adapter's line has lost bytes on its way to us: as a frame that was lost.
+            return busy
         except (self._error, OSError) as error:
             raise ToolError(
                 f"the CAN interface is lost: {error}",
