@@ -7,15 +7,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hsxctl import fat_image
 from prove.__main__ import arguments
 from prove.__main__ import main as proved
+from prove.desk import app
 from stm32.emulate import started
 from stm32.emulator import LINES, has_unicorn
 
 
 def main(argv: list[str]) -> int:
     """Adds the emulated board's ports to the options: the exit code. Its FRAM is its own, so that
-    it may be erased."""
+    it may be erased, and an app is on its card."""
     parser = arguments()
     board = parser.parse_args(argv).board
     if board not in LINES:
@@ -25,8 +27,10 @@ def main(argv: list[str]) -> int:
     # It shares its core with other programs, and may answer late.
     os.environ.setdefault("HSXCTL_PATIENCE", "8")
     with tempfile.TemporaryDirectory() as folder:
+        card = Path(folder) / "card.img"
+        fat_image.write(card, fat_image.SMALLEST, [("card.hxe", app("card", 500))])
         try:
-            with started(board, None, Path(folder) / "fram", 1) as (_, ptys):
+            with started(board, card, Path(folder) / "fram", 1) as (_, ptys):
                 repl, _, link = LINES[board]
                 ports = ["--uart", ptys[link], "--can", f"slcan:{ptys['can']}", "--erase"]
                 if repl is not None:

@@ -191,10 +191,10 @@ class Node:
         return self._push(header, sent.data, sent.digest, progress)
 
     def runs(self, *apps: str) -> None:
-        """Waits until these apps run and no others. Failed: they do not."""
+        """Waits until these apps and no others run from the store. Failed: they do not."""
         end = time.monotonic() + clock.patient(_SETTLE)
         while True:
-            rows = self.rows("ps")
+            rows = [row for row in self.rows("ps") if row["program"].startswith("FRAM:")]
             found = sorted(row["app_name_base"] for row in rows)
             if found == sorted(apps) and all(row["state"] in _RUNS for row in rows):
                 return

@@ -21,8 +21,8 @@ from .report import Failed
 
 LOST = (TransportError, serial.SerialException, OSError, struct.error)
 _PATIENCE = 5.0  # seconds for an answer
-_ENTER = 2.0  # seconds for the prompt, _TRIES times: a board that starts loses what comes
-_TRIES = 3
+_ENTER = 1.0  # seconds for the prompt, _TRIES times: a board that starts loses what comes
+_TRIES = 5
 _RETURN = 30.0  # seconds for a board that was reset
 _BEFORE = 1.0  # seconds until a reset has come: a Ctrl-C would end the code that waits for it
 _MARK = "before_the_reset"  # a name that a reset forgets
@@ -57,10 +57,12 @@ class Repl:
         return self
 
     def _enter(self) -> None:
-        self._transport = SerialTransport(self._port, BAUD, timeout=clock.patient(_PATIENCE))
+        self._transport = SerialTransport(self._port, BAUD, timeout=clock.patient(_ENTER))
+        self._transport.serial.write_timeout = clock.patient(_PATIENCE)  # to a board that hangs
         # It prints what it does not understand.
         with contextlib.redirect_stdout(io.StringIO()):
             self._transport.enter_raw_repl(soft_reset=False, timeout_overall=clock.patient(_ENTER))
+        self._transport.serial.timeout = clock.patient(_PATIENCE)
 
     def __exit__(self, *_: object) -> None:
         transport = getattr(self, "_transport", None)
