@@ -190,7 +190,6 @@ def test_adapter_that_is_gone_can_be_closed(channel, monkeypatch, gone):
     close()
 
 
-@pytest.mark.requirement("P-66")
 def test_a_line_of_a_serial_adapter_that_has_lost_bytes_is_a_lost_frame():
     uart = PtyUart()
     host = HostEngine()
@@ -203,6 +202,7 @@ def test_a_line_of_a_serial_adapter_that_has_lost_bytes_is_a_lost_frame():
         uart.close()
 
 
+@pytest.mark.requirement("P-66")
 def test_engine_reaches_a_node_over_slcan():
     uart = PtyUart()
     node, host = StubEngine(), HostEngine()

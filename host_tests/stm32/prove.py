@@ -2,12 +2,14 @@
 """Proves the firmware of a board on an emulated STM32: `make prove` without a port."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from hsxctl import fat_image
+from hsxctl.errors import INTERRUPTED
 from prove.__main__ import arguments
 from prove.__main__ import main as proved
 from prove.desk import app
@@ -24,6 +26,7 @@ def main(argv: list[str]) -> int:
         parser.error(f"name the ports of your board, or one of {', '.join(LINES)} as BOARD=")
     if not has_unicorn():
         parser.error("the emulator needs the Python package unicorn: pip install unicorn==2.1.4")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # the emulator ends, too
     # It shares its core with other programs, and may answer late.
     os.environ.setdefault("HSXCTL_PATIENCE", "8")
     with tempfile.TemporaryDirectory() as folder:

@@ -68,16 +68,22 @@ def burst(desk: Desk) -> Figures:
             except (can.CanError, OSError):
                 _drop(bus, 0.001)  # its buffer is full
         _let_out(desk, bus)
-    found: Figures = {
-        "frames sent": sent,
-        "load of the bus": round(sent * _FRAME_BITS / seconds / desk.bitrate, 2),
-    }
+    found: Figures = {"frames given to the adapter": sent, "seconds": seconds}
     found["seconds until it answers"] = _answers(desk, found)
     after = stats(desk)
     for key in ("received", "lost", "overruns", "passive", "off"):
         if key in after:
             found[key] = after[key] - before.get(key, 0)
-    if before and not found.get("received"):
+    if not before:
+        return found
+    # An adapter that is full refuses frames, and python-can does not tell.
+    seen = found["received"] + found["lost"]
+    found["load of the bus that the node has seen"] = round(
+        seen * _FRAME_BITS / seconds / desk.bitrate, 2
+    )
+    if seen < 0:
+        raise Failed("the node has started anew meanwhile", "Send this report.", found)
+    if not seen:
         raise Failed(
             "the node has received none of the frames",
             "Can this adapter send? Is another node there to acknowledge?",
@@ -136,6 +142,7 @@ def _who() -> tuple[int, bytes]:
 
 def _let_out(desk: Desk, bus: Any) -> None:
     """Waits until the adapter has sent all: it forgets the rest when it is closed."""
+    _drop(bus, _REST)
     before = -1
     while (now := stats(desk).get("received", before)) != before:
         before = now
