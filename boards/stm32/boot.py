@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Runs at each start of Python, before the REPL and whatever mode that is in.
-import board
+from micropython import kbd_intr
 
-from hsx.boot.start import run
+# A Ctrl-C within an import would leave a board without a node: `run` lets it in again.
+kbd_intr(-1)
+
+import board  # noqa: E402
+
+from hsx.boot.start import run  # noqa: E402
 
 run(board)

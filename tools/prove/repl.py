@@ -103,7 +103,7 @@ def returned(port: str, seconds: float = _RETURN) -> Iterator[Repl]:
     """The REPL of a board that resets itself, as soon as it answers and the node has booted.
     Failed: it does not."""
     end = time.monotonic() + clock.patient(seconds)
-    time.sleep(_BEFORE)
+    time.sleep(clock.patient(_BEFORE))
     while not _has_booted(port):
         if time.monotonic() > end:
             raise Failed(
