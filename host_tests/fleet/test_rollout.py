@@ -26,6 +26,7 @@ from fleet.model import (
     OTHER,
     PLANS,
     REFUSES,
+    SLOW,
     STRAYS,
     UNWELL,
     WHIMS,
@@ -184,6 +185,36 @@ def test_time_before_an_interruption_does_not_count():
     assert node.state == r.GOOD
 
 
+def test_node_whose_answer_was_lost_is_not_judged_while_it_reads_the_set_back():
+    fleet, rollout = rolled(SLOW, FINE)
+    assert (states(rollout), r.verdict(rollout)) == ([r.GOOD] * 2, "done")
+    assert fleet.models[1].sent == 1
+    assert r.FAILED not in fleet.seen_states[1] and r.LOST not in fleet.seen_states[1]
+
+
+def test_node_that_says_for_ever_that_it_may_run_the_set_yet_has_failed():
+    fleet = Fleet({1: Model(SLOW)})
+    rollout = a_rollout(fleet.models, patience=20.0)
+    send = fleet.models[1].send
+
+    def stays():
+        answer = send()
+        fleet.models[1].reads = 1000
+        return answer
+
+    fleet.models[1].send = stays
+    rollout = fleet.run(rollout)
+    assert states(rollout) == [r.FAILED]
+    looks = [step.kind for step in fleet.steps].count(r.LOOK)
+    assert 20 <= looks <= 22
+
+
+def test_node_that_does_not_answer_is_lost_when_patience_is_at_its_end():
+    fleet, rollout = rolled(DIES, FINE, patience=20.0)
+    assert states(rollout) == [r.LOST, r.WAITING]
+    assert 20 <= [step.kind for step in fleet.steps].count(r.LOOK) <= 23
+
+
 def test_node_that_goes_back_to_something_else_is_stuck():
     _, rollout = rolled(STRAYS, CREEPS, canaries=2, undo=True)
     assert states(rollout) == [r.STUCK, r.UNDONE]
@@ -203,6 +234,25 @@ def rolled_and_changed(*plans, runs, **options):
 
     fleet._do = changes
     return fleet, fleet.run(a_rollout(fleet.models, **options))
+
+
+@pytest.mark.parametrize("undo", [False, True])
+def test_node_that_took_the_set_after_all_is_watched_or_taken_back(undo):
+    """It was called failed, and runs the set when it is asked for the last time."""
+    fleet = Fleet({1: Model(REFUSES), 2: Model(FINE)})
+    do, ran = fleet._do, []
+
+    def takes_it(kind, model):
+        if kind == r.PROVE and model is fleet.models[1] and not ran:
+            ran.append(True)
+            model.plan = FINE
+            model.send()
+        return do(kind, model)
+
+    fleet._do = takes_it
+    rollout = fleet.run(a_rollout(fleet.models, undo=undo, canaries=2))
+    assert fleet.models[1].runs == (OLD if undo else NEW)
+    assert states(rollout)[0] == (r.UNDONE if undo else r.GOOD)
 
 
 def test_what_is_undone_after_the_proof_is_proved_again():

@@ -11,7 +11,7 @@ anywhere: `resumed` then makes of what was under way what has to be looked at.
 | absent | did not answer the first look: left out | no |
 | had | ran the set already: left as it is | (it did before) |
 | waiting | its turn has not come: not touched | no |
-| unsure | was told, and has to be looked at | yes |
+| unsure | was told, and is looked at until it is through, for `patience` at most | yes |
 | sending | is told now | yes |
 | watched | runs the set, on watch | yes |
 | steady | was well for long enough, is to be confirmed | yes |
@@ -58,7 +58,7 @@ class Seen(NamedTuple):
     """What a look at a node has shown. `digest`: of the set that runs, hex, "" without one;
     `state`: of its bank; `gave_up`: the new set is there, reverted; `trouble`: what is wrong with
     the node while it runs, "" if nothing is; `is_fault`: and it will not get better; `images`: of
-    that set."""
+    that set; `may_yet`: the node has the new set, is reading it back or starting it."""
 
     digest: str
     state: str = "confirmed"
@@ -66,6 +66,7 @@ class Seen(NamedTuple):
     trouble: str = ""
     is_fault: bool = False
     images: tuple[dict[str, Any], ...] = ()
+    may_yet: bool = False
 
 
 class Trouble(NamedTuple):
@@ -102,6 +103,7 @@ class Node:
     told: bool = False  # the set was sent since it was last looked at
     well_since: float | None = None
     watched_from: float | None = None
+    unsure_from: float | None = None
     closed: bool = False  # at the end it was asked once more
     proved: bool = False  # and has answered: it runs `now`
     images: list[dict[str, Any]] = field(default_factory=list)
@@ -218,8 +220,16 @@ def _on_new(rollout: Rollout, node: Node, event: Event, now: float) -> None:
 
 
 def _on_unsure(rollout: Rollout, node: Node, event: Event, now: float) -> None:
+    """It is judged when it is through with what it was told, or patience is at its end."""
+    if node.unsure_from is None:
+        node.unsure_from = now
+    is_late = now - node.unsure_from >= rollout.patience
     if not isinstance(event, Seen):
-        _put(node, LOST, event)
+        node.reason = node.reason or _reason(event)
+        if is_late:
+            _put(node, LOST, event)
+    elif event.may_yet and event.digest != rollout.digest and not is_late:
+        pass
     elif event.digest == rollout.digest:
         _watch(node)
     elif event.gave_up:
@@ -234,6 +244,7 @@ def _on_sending(rollout: Rollout, node: Node, event: Event, now: float) -> None:
     if isinstance(event, Trouble):
         # What was heard last need not be what has become of it.
         _put(node, FAILED if event.answered else UNSURE, event)
+        node.unsure_from = None
     else:
         _watch(node)
 
@@ -294,6 +305,9 @@ def _on_proof(rollout: Rollout, node: Node, event: Event, now: float) -> None:
         node.now = node.bank = ""
         node.images = []
         node.reason = node.reason or _reason(event)
+    elif node.state == FAILED and event.digest == rollout.digest:
+        # It took the set after all: it is watched, or taken back, as any other.
+        node.state, node.closed, node.unsure_from = UNSURE, False, None
     elif node.state in (GOOD, HAD) and event.digest != rollout.digest:
         _fail(node, "has gone back by itself")
     elif node.state == UNDONE and event.digest != node.before:
@@ -318,7 +332,7 @@ def resumed(rollout: Rollout) -> None:
     watched from the start."""
     for node in rollout.nodes.values():
         node.closed = node.proved = False
-        node.well_since = node.watched_from = None
+        node.well_since = node.watched_from = node.unsure_from = None
         if node.state in (SENDING, LOST):
             node.told = node.told and node.state == LOST
             node.state = UNSURE

@@ -49,6 +49,8 @@ class Work:
                     yield node, self._undo(node, rollout.nodes[node].before)
                 else:
                     yield node, self._look(node)
+            if any(rollout.nodes[node].state == r.UNSURE for node in step.nodes):
+                clock.sleep(_ROUND)
 
     def _send(self, nodes: list[int]) -> Iterator[tuple[int, r.Event]]:
         reach = self._reach
@@ -79,8 +81,12 @@ class Work:
         trouble, is_fault = "", False
         if watch and digest == new.hex():
             trouble, is_fault = self._trouble(node)
+        may_yet = False
+        if not watch and digest != new.hex():
+            status = self._reach.ask(node, "status")
+            may_yet = status.get("changing") or status["digest"] == new
         told = tuple({**row, "sha256": row.get("sha256", b"").hex()} for row in images)
-        return r.Seen(digest, state, gave_up, trouble, is_fault, told)
+        return r.Seen(digest, state, gave_up, trouble, is_fault, told, bool(may_yet))
 
     def _trouble(self, node: int) -> tuple[str, bool]:
         """What is wrong with the set that runs, and whether it is a fault."""
