@@ -57,12 +57,12 @@ def test_value_is_set_and_got_by_name_and_by_oid(tank, hsxctl, kind, name):
     assert (said.status, said.err) == (0, "")
     facts = hsxctl("values", "get", name, "--json", *link, "--pid", 2).facts
     assert [(row["pid"], row["value"]) for row in facts] == [(2, 20.296875)]
-    assert hsxctl("values", "get", name, "--json", *link).facts[0]["value"] == 1.0
+    assert hsxctl("values", "get", name, "--json", *link, "--pid", 1).facts[0]["value"] == 1.0
 
 
 @pytest.mark.parametrize("kind", LINKS)
 def test_value_that_is_not_public_is_set_with_a_key_whose_role_reaches(tank, hsxctl, kind):
-    link = link_of(tank, kind)
+    link = [*link_of(tank, kind), "--pid", 1]
     said = hsxctl("values", "set", "limit", 3, *link, "--network", 42)
     assert said.status == 1
     assert "EACCES at begin: command is not signed. Sign it: --key FILE." in said.err
@@ -71,7 +71,7 @@ def test_value_that_is_not_public_is_set_with_a_key_whose_role_reaches(tank, hsx
 
 
 def test_value_that_is_read_only_stays_as_it_is(tank, hsxctl):
-    said = hsxctl("values", "set", "serial", 3, *tank.uart)
+    said = hsxctl("values", "set", "serial", 3, *tank.uart, "--pid", 1)
     assert said.status == 1
     assert "set: EPERM at " in said.err
 
@@ -79,7 +79,8 @@ def test_value_that_is_read_only_stays_as_it_is(tank, hsxctl):
 def test_numbers_that_are_none_stay_what_json_can_say(tank, hsxctl):
     with tank.lock:
         tank.nodes[0].node.set_value(1, LEVEL, 0x7E00)
-    assert hsxctl("values", "get", "level", "--json", *tank.uart).facts[0]["value"] == "nan"
+    said = hsxctl("values", "get", "level", "--json", *tank.uart, "--pid", 1)
+    assert said.facts[0]["value"] == "nan"
 
 
 @pytest.mark.parametrize("words", [["set", "level"], ["set", "level", "x"], ["get"]])
@@ -97,6 +98,18 @@ def test_name_that_is_not_there_is_refused_with_those_that_are(tank, hsxctl, com
     assert said.status == 1
     assert "ENOENT: no 'lever'. There is " in said.err
     assert "level" in said.err or "reset" in said.err
+
+
+@pytest.mark.parametrize("name", ["level", "0x0101"])
+@pytest.mark.parametrize("words", [["values", "set"], ["values", "get"], ["call"]])
+def test_name_that_two_apps_have_is_refused_with_both(tank, hsxctl, words, name):
+    if words == ["call"]:
+        name = {"level": "reset", "0x0101": "0x0201"}[name]
+    number = [3] if "set" in words else []
+    said = hsxctl(*words, name, *number, *tank.uart)
+    assert said.status == 1 and said.out == ""
+    assert f"2 have '{name}': 0x0" in said.err
+    assert " of PID 1, 0x0" in said.err and "of PID 2. Say whose by --pid" in said.err
 
 
 @pytest.mark.parametrize("kind", LINKS)
@@ -133,22 +146,23 @@ def test_changes_are_watched_as_they_happen(tank, hsxctl, kind):
 @pytest.mark.parametrize("kind", LINKS)
 def test_command_is_called_and_gives_its_result(tank, hsxctl, kind):
     link = link_of(tank, kind)
-    assert hsxctl("call", "reset", *link).out.endswith(": reset: 7\n")
+    assert hsxctl("call", "reset", "--pid", 1, *link).out.endswith(": reset: 7\n")
     assert hsxctl("call", "0x0201", "--pid", 2, "--json", *link).facts[0]["result"] == 7
     names = [row["name"] for row in hsxctl("call", "--json", "--pid", 1, *link).facts]
     assert names == ["reset", "purge", "open", "break"]
 
 
 def test_command_that_is_not_public_wants_a_key_and_one_with_a_pin_its_token(tank, hsxctl):
-    said = hsxctl("call", "purge", *tank.uart, *SIGNED, "--key", "user.pem")
+    link = [*tank.uart, "--pid", 1]
+    said = hsxctl("call", "purge", *link, *SIGNED, "--key", "user.pem")
     assert said.status == 1
     assert "call: EPERM at " in said.err
-    assert hsxctl("call", "purge", *tank.uart, *SIGNED).out.endswith(": purge: 7\n")
-    assert hsxctl("call", "open", *tank.uart).status == 1
+    assert hsxctl("call", "purge", *link, *SIGNED).out.endswith(": purge: 7\n")
+    assert hsxctl("call", "open", *link).status == 1
 
 
 def test_command_that_faults_is_an_error_with_what_to_do(tank, hsxctl):
-    said = hsxctl("call", "break", *tank.uart)
+    said = hsxctl("call", "break", *tank.uart, "--pid", 1)
     assert said.status == 1
     assert "EIO at begin: the command did not return. Its handler faulted" in said.err
 

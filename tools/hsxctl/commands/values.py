@@ -144,14 +144,22 @@ def _rows(reach: Reach, node: int, of: str, pid: int | None) -> list[dict[str, A
 
 
 def _named(reach: Reach, node: int, rows: list[dict[str, Any]], what: str) -> dict[str, Any]:
-    """The first row with this name or OID."""
+    """The row with this name or OID. ToolError: none has it, or several."""
     group, dot, number = what.partition(".")
     oid = -1
     with contextlib.suppress(ValueError):
         oid = int(group, 0) << 8 | int(number, 0) if dot else int(what, 0)
-    for row in rows:
-        if row["name"] == what or row["number"] == oid:
-            return row
+    found = [row for row in rows if row["name"] == what or row["number"] == oid]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        owners = ", ".join(f"{row['oid']} of PID {row['pid']}" for row in found)
+        raise ToolError(
+            f"{len(found)} have '{what}': {owners}",
+            reach.where(node),
+            "Say whose by --pid, or its OID.",
+            facts={"node": node, "pids": [row["pid"] for row in found]},
+        )
     names = ", ".join(str(row["name"] or row["oid"]) for row in rows) or "nothing"
     error = HsxError(ENOENT, "begin", "no such value or command")
     raise ToolError(
