@@ -167,17 +167,27 @@ def _free(scl: str, sda: str) -> None:
     """Ends the read that a reset has cut (UM10204, 3.1.16). A FRAM that was giving a 0 holds SDA,
     so that no START can be: clocks bring it to a 1 or to the bit of the acknowledgement, nine at
     most. A START and a STOP end what it does."""
+    from time import sleep_us
+
     # Low first: until it is an open drain the pin would push against the FRAM.
     data = machine.Pin(sda, machine.Pin.OPEN_DRAIN, value=0)
     clock = machine.Pin(scl, machine.Pin.OPEN_DRAIN, value=1)
+    # Each level stays for longer than fast mode needs, however fast the core is: at 400 MHz two
+    # calls follow each other in 0.3 us.
+    sleep_us(2)
     data(1)
+    sleep_us(2)
     for _ in range(9):
         if data():
             break
         clock(0)
+        sleep_us(2)
         clock(1)
+        sleep_us(2)
     data(0)
+    sleep_us(2)
     data(1)
+    sleep_us(2)
 
 
 def uart(links: "Links", port: int, baudrate: int) -> "UartRunner":

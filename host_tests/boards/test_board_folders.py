@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import files
 from pathlib import Path
@@ -129,6 +130,7 @@ def module(
     machine.sim_power_on()
     for name, fake in (("machine", machine), ("pyb", pyb)):
         monkeypatch.setitem(sys.modules, name, fake)
+    monkeypatch.setattr(time, "sleep_us", machine.sim_clock().sleep_us, raising=False)
     shared = load(monkeypatch, "stm32", ROOT / "boards" / "stm32" / "stm32.py")
     assert shared
     yield load(monkeypatch, "board", ROOT / "boards" / request.param / "board.py")

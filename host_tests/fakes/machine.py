@@ -90,16 +90,24 @@ def sim_power_on(clock: Clock | None = None, cause: int = PWRON_RESET) -> Clock:
 
 class _Hold:
     """A device in the middle of a read that holds SDA at a 0 for `clocks` more of SCL; None: for
-    ever, as a short circuit."""
+    ever, as a short circuit. Code takes no time here, so what does not wait between two levels is
+    refused: on a part it may be shorter than fast mode allows."""
 
     def __init__(self, scl: Any, clocks: int | None) -> None:
         self.scl = scl
         self.clocks = clocks
         self.clock_is_low = False
         self.data_is_low = False
+        self.changed_us: int | None = None
 
     def drive(self, pin: Any, level: int, sda: Any) -> bool:
         """A pin was driven; whether that has ended the read."""
+        is_low = {self.scl: self.clock_is_low, sda: self.data_is_low}
+        if is_low.get(pin, not level) == bool(level):
+            now, before = _board.clock.ticks_us(), self.changed_us
+            if before is not None and _board.clock.ticks_diff(now, before) < 2:
+                raise Misuse(f"pin {pin} changes within 2 us of the change before")
+            self.changed_us = now
         if pin == self.scl:
             if level and self.clock_is_low and self.clocks:
                 self.clocks -= 1
