@@ -248,17 +248,19 @@ static void acknowledged(I2c *i2c, bool ack) {
         resume(i2c, PULSE_STOP);
         return;
     }
-    i2c->left -= !was_address;
+    i2c->left -= !was_address && !i2c->reading;
     next_byte(i2c);
 }
 
-// The eighth bit of a byte that comes in is over, and SCL is low.
+// The eighth bit of a byte that comes in is over, and SCL is low. It counts from now on, before it
+// is acknowledged: MicroPython's i2c_read loads NBYTES anew when it sees RXNE.
 static void byte_received(I2c *i2c) {
     if (i2c->flags & RXNE) {
         i2c->state = HOLDS_ACK;
         return;
     }
     i2c->received = i2c->shift;
+    i2c->left--;
     raise(i2c, RXNE);
     resume(i2c, PULSE_ACK);
 }
@@ -283,7 +285,7 @@ static bool next_sda(const I2c *i2c) {
         return receives || i2c->shift >> 7;
     case PULSE_ACK:
         // The last byte that it wants is not acknowledged.
-        return !receives || (i2c->left == 1 && !is_set(i2c, RELOAD));
+        return !receives || (!i2c->left && !is_set(i2c, RELOAD));
     case PULSE_RESTART:
         return true;
     default:
@@ -445,7 +447,8 @@ static void write_cr2(I2c *i2c, uint32_t value) {
         // AUTOEND that comes late counts, too: MicroPython's i2c.c relies on it for no bytes.
         i2c->flags &= ~(uint32_t)TC;
         resume(i2c, PULSE_STOP);
-    } else if (i2c->state != IDLE && !(was & START) && !i2c->left && value >> 16 & 0xff) {
+    } else if (i2c->state != IDLE && !complete && !(was & START) && !i2c->left &&
+               value >> 16 & 0xff) {
         i2c->left = value >> 16 & 0xff;
         i2c->flags &= ~(uint32_t)TCR;
         if (ends) {
