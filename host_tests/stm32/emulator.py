@@ -29,6 +29,7 @@ LINES: dict[str, tuple[str | None, str, str]] = {
     "PYBV11": (None, "uart3", "uart6"),
     "NUCLEO_F446RE": ("uart2", "uart6", "uart4"),
     "NUCLEO_G474RE": ("lpuart1", "uart3", "uart1"),
+    "NUCLEO_H743ZI": ("uart3", "uart6", "uart2"),
 }
 
 NS = 1

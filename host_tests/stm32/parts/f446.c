@@ -96,7 +96,7 @@ static void build(void) {
     sdio_add(&sdio);
     rtc_add(&rtc);
     iwdg_add(0x40003000, false, rcc_f4_need_lsi);
-    otg_fs_add((Gate)AHB2(7));
+    otg_fs_add(0x50000000, (Gate)AHB2(7));
     for (unsigned i = 0; i < sizeof timers / sizeof *timers; i++) {
         tim_add(&timers[i]);
     }

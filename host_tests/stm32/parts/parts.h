@@ -3,4 +3,4 @@
 
 #include "machine.h"
 
-extern const Part part_f405, part_f446, part_g474;
+extern const Part part_f405, part_f446, part_g474, part_h743;

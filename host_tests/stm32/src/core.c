@@ -138,6 +138,13 @@ void core_stall(Time wait) {
     core_wake_at(clock.now);
 }
 
+void core_skip_to_event(void) {
+    Time next = events_next();
+    if (next != NEVER && next > clock.now) {
+        core_stall(next - clock.now);
+    }
+}
+
 void core_cut_at_cycle(uint64_t cycle) {
     stop.cut_cycle = cycle;
 }

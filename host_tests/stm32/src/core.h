@@ -39,7 +39,6 @@ void core_cut_at_cycle(uint64_t cycle);
 int core_exit_code(void);
 // Addresses whose writes are told to `host_watch`.
 void core_watch(uint32_t address, uint32_t size);
-uint32_t core_pc(void);
 // Interrupts stay masked until then, as by PRIMASK, whatever the program does.
 void core_mask_until(Time until);
 

@@ -5,10 +5,10 @@
 //
 // Left out, and refused where software asks for it: frames in FD format on the bus (the bus does
 // not model them), external loop back, restricted operation after an error, the timeout counter,
-// the RAM watchdog, external time stamps, control of the TX pin, dedicated Tx and Rx buffers and
-// debug messages (H7), TTCAN. A write to a protected register without CCE, which the part drops,
-// is refused. The core may read bytes of the message RAM, but has to write words. TEST.RX is
-// always recessive.
+// the RAM watchdog, external time stamps, control of the TX pin; of the H7 dedicated Tx and Rx
+// buffers, debug messages, TTCAN and the calibration of the clock. A write to a protected register
+// without CCE, which the part drops, is refused. The core may read bytes of the message RAM, but
+// has to write words. TEST.RX is always recessive.
 
 #include "fdcan.h"
 
@@ -22,7 +22,7 @@ typedef enum {
     IR, IE, ILS, ILE, GFC, SIDFC, XIDFC, XIDAM, HPMS, NDAT1, NDAT2,
     RXF0C, RXF0S, RXF0A, RXBC, RXF1C, RXF1S, RXF1A, RXESC,
     TXBC, TXESC, TXFQS, TXBRP, TXBAR, TXBCR, TXBTO, TXBCF, TXBTIE, TXBCIE,
-    TXEFC, TXEFS, TXEFA, CKDIV, NAMES,
+    TXEFC, TXEFS, TXEFA, CKDIV, TTOCF, NAMES,
 } Name;
 
 // CCCR
@@ -105,9 +105,10 @@ static const uint16_t h7_offsets[NAMES] = {
     [PSR] = 0x44, [TDCR] = 0x48, [IR] = 0x50, [IE] = 0x54, [ILS] = 0x58, [ILE] = 0x5c,
     [GFC] = 0x80, [SIDFC] = 0x84, [XIDFC] = 0x88, [XIDAM] = 0x90, [HPMS] = 0x94, [NDAT1] = 0x98,
     [NDAT2] = 0x9c, [RXF0C] = 0xa0, [RXF0S] = 0xa4, [RXF0A] = 0xa8, [RXBC] = 0xac, [RXF1C] = 0xb0,
-    [RXF1S] = 0xb4, [RXF1A] = 0xb8, [RXESC] = 0xbc, [TXBC] = 0xc0, [TXESC] = 0xc4, [TXFQS] = 0xc8,
+    [RXF1S] = 0xb4, [RXF1A] = 0xb8, [RXESC] = 0xbc, [TXBC] = 0xc0, [TXFQS] = 0xc4, [TXESC] = 0xc8,
     [TXBRP] = 0xcc, [TXBAR] = 0xd0, [TXBCR] = 0xd4, [TXBTO] = 0xd8, [TXBCF] = 0xdc,
     [TXBTIE] = 0xe0, [TXBCIE] = 0xe4, [TXEFC] = 0xf0, [TXEFS] = 0xf4, [TXEFA] = 0xf8,
+    [TTOCF] = 0x108,
 };
 
 static Fdcan controllers[CONTROLLERS];
@@ -1050,8 +1051,8 @@ static const Register h7_registers[] = {
     {0xb8, "RXF1A", 0, 0x3f, 0, 0},
     {0xbc, "RXESC", 0, 0x777, 0, 0},
     {0xc0, "TXBC", 0, 0x7f00fffc, 0, 0},  // without NDTB: no dedicated buffers
-    {0xc4, "TXESC", 0, 7, 0, 0},
-    {0xc8, "TXFQS", 0, 0, 0, 0},
+    {0xc4, "TXFQS", 0, 0, 0, 0},
+    {0xc8, "TXESC", 0, 7, 0, 0},
     {0xcc, "TXBRP", 0, 0, 0, 0},
     {0xd0, "TXBAR", 0, UINT32_MAX, 0, 0},
     {0xd4, "TXBCR", 0, UINT32_MAX, 0, 0},
@@ -1062,6 +1063,8 @@ static const Register h7_registers[] = {
     {0xf0, "TXEFC", 0, 0x3f3ffffc, 0, 0},
     {0xf4, "TXEFS", 0, 0, 0, 0},
     {0xf8, "TXEFA", 0, 0x1f, 0, 0},
+    // HAL_FDCAN_Init clears the mode of TTCAN, which is 0.
+    {0x108, "TTOCF", 0x00010000, 0, 0, 0},
     {0},
 };
 
@@ -1088,6 +1091,16 @@ void fdcan_ram_add(uint32_t base, uint32_t words, Gate gate) {
         .reset = reset_ram, .narrow = true, .kept = true, .gate = gate,
     };
     device_add(&ram);
+}
+
+// HAL_FDCAN_IRQHandler asks for its interrupts.
+void fdcan_calibration_add(uint32_t base, Gate gate) {
+    static const Register registers[] = {
+        {0x10, "IR", 0, 0, 0, 0}, {0x14, "IE", 0, 0, 0, 0}, {0},
+    };
+    static Device device;
+    device = (Device){.name = "CCU", .base = base, .registers = registers, .gate = gate};
+    device_add(&device);
 }
 
 void fdcan_add(const FdcanPart *part) {

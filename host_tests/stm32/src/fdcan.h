@@ -20,4 +20,6 @@ typedef struct {
 
 // The message RAM that the controllers of the part share.
 void fdcan_ram_add(uint32_t base, uint32_t words, Gate gate);
+// The unit that would calibrate the clock, of the H7.
+void fdcan_calibration_add(uint32_t base, Gate gate);
 void fdcan_add(const FdcanPart *part);

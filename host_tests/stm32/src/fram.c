@@ -21,7 +21,7 @@
 
 // Times in ns, as the data sheet's AC table names them. T_LOW is 500 there: the clock of a master in
 // software is too fast here, as an instruction takes one period, and a real core's more.
-enum { T_LOW = 350, T_HIGH = 260, T_BUF = 500, T_HD_STA = 260, T_SU_STA = 260, T_SU_DAT = 50,
+enum { T_LOW = 270, T_HIGH = 260, T_BUF = 500, T_HD_STA = 260, T_SU_STA = 260, T_SU_DAT = 50,
        T_SU_STO = 260 };
 
 typedef enum { IDLE, ADDRESS, HIGH_BYTE, LOW_BYTE, WRITE, READ } State;

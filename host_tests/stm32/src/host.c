@@ -17,6 +17,8 @@
 //   reset                  a pulse at NRST
 //   drive PIN low | high | none
 //   pin PIN                its level
+//   period PIN             the shortest time between two of its rising edges since the last such
+//                          command, in ps; 0: there were none
 //   where                  the program counter
 //   read ADDRESS SIZE      memory, as DMA would
 //   watch ADDRESS SIZE     records writes of the core into memory,
@@ -311,6 +313,33 @@ static const char *cut(void *self, const char *arguments) {
     return NULL;
 }
 
+static struct {
+    Wire *wire;
+    Time rose, shortest;
+} measured;
+
+static void measure_edge(void *self, bool level) {
+    if (level && self == measured.wire) {
+        Time period = now() - measured.rose;
+        if (measured.rose && (!measured.shortest || period < measured.shortest)) {
+            measured.shortest = period;
+        }
+        measured.rose = now();
+    }
+}
+
+static const char *period(void *self, const char *arguments) {
+    (void)self;
+    Wire *wire = pin_wire(arguments);
+    answer("%llu", (unsigned long long)(wire == measured.wire ? measured.shortest : 0));
+    if (wire != measured.wire) {
+        wire_watch(wire, measure_edge, wire);
+    }
+    measured.wire = wire;
+    measured.rose = measured.shortest = 0;
+    return NULL;
+}
+
 static const char *reset(void *self, const char *arguments) {
     (void)self, (void)arguments;
     machine_reset(RESET_PIN);
@@ -450,6 +479,7 @@ static void add_commands(void) {
     command_add("reset", reset, NULL);
     command_add("drive", drive, NULL);
     command_add("pin", pin, NULL);
+    command_add("period", period, NULL);
     command_add("hold", hold, NULL);
     command_add("mask", mask, NULL);
     command_add("where", where, NULL);

@@ -126,8 +126,13 @@ void memory_watch_reads(uint32_t address, uint32_t size, void (*read)(uint32_t a
 void memory_read(uint32_t address, void *data, size_t size);
 void memory_write(uint32_t address, const void *data, size_t size);
 
+// The address of the basic block that the core executes.
+uint32_t core_pc(void);
 // The core makes no progress for so long: it fetches from a flash that is busy.
 void core_stall(Time wait);
+// The core polls a register that only an event changes: it goes on at the next event, instead of
+// repeating its loop until then.
+void core_skip_to_event(void);
 
 // Interrupts -------------------------------------------------------------------------------------
 

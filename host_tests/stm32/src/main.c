@@ -123,7 +123,7 @@ _Noreturn void refuse(const char *format, ...) {
 
 static const Board *find_board(const char *name) {
     static const Board *const boards[] = {
-        &board_pybv11, &board_nucleo_f446re, &board_nucleo_g474re,
+        &board_pybv11, &board_nucleo_f446re, &board_nucleo_g474re, &board_nucleo_h743zi,
     };
     for (unsigned i = 0; i < sizeof boards / sizeof *boards; i++) {
         if (!strcmp(boards[i]->name, name)) {

@@ -17,7 +17,7 @@ static uint32_t read(void *self, uint32_t offset) {
     return offset == GRSTCTL ? (value & ~(uint32_t)FLUSHES_AND_RESETS) | AHBIDL : value;
 }
 
-void otg_fs_add(Gate gate) {
+void otg_fs_add(uint32_t base, Gate gate) {
     // Bits that are cleared by a 1 are never set here, so that what is written to them is ignored.
     static const Register registers[] = {
         {0x00, "GOTGCTL", 0x10000, 0x0f02, UINT32_MAX, 0},
@@ -47,7 +47,7 @@ void otg_fs_add(Gate gate) {
         {0},
     };
     otg = (Device){
-        .name = "OTG_FS", .base = 0x50000000, .registers = registers, .read = read, .gate = gate,
+        .name = "OTG_FS", .base = base, .registers = registers, .read = read, .gate = gate,
     };
     device_add(&otg);
 }

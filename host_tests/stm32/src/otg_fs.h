@@ -3,4 +3,4 @@
 
 #include "machine.h"
 
-void otg_fs_add(Gate gate);
+void otg_fs_add(uint32_t base, Gate gate);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// RTC of the F405 and F446 with its backup registers: RM0090 26, RM0390 22; of the G474 without
-// them: RM0440 35. It goes on through system resets. Left out: alarms, wake-up timer, time stamps,
+// RTC of the F405, F446 and H743 with its backup registers: RM0090 26, RM0390 22, RM0433 46; of the
+// G474 without them: RM0440 35. It goes on through system resets. Left out: alarms, wake-up timer, time stamps,
 // tamper detection, calibration, output, 12-hour format; a calendar beyond 2099.
 
 #include "rtc.h"
 
 enum {
     TR = 0x00, DR = 0x04, CR = 0x08, ISR = 0x0c, PRER = 0x10, WPR = 0x24, SSR = 0x28, TAFCR = 0x40,
-    BKP = 0x50,
+    OR = 0x4c, BKP = 0x50,
 };
 enum { RSF = 0x20, INITF = 0x40, INIT = 0x80, INITS = 0x10, BYPSHAD = 0x20 };
 enum { ALARMS_WRITABLE = 7 };
@@ -257,6 +257,7 @@ void rtc_add(const Rtc *rtc) {
         {SSR, "SSR", .writable = 0},
         {TAFCR, "TAFCR", .writable = 0x40000},
         {BKP, "BKPR", .writable = UINT32_MAX},
+        {OR, "OR", .writable = 3},
         {0},
     };
     static const Register version_3[] = {
@@ -271,6 +272,9 @@ void rtc_add(const Rtc *rtc) {
     };
     part = rtc;
     registers[8].count = (uint16_t)rtc->backup_registers;
+    if (!rtc->has_options) {
+        registers[9].name = NULL;
+    }
     device = (Device){
         .name = "RTC", .base = rtc->base, .read = read, .write = write, .reset = reset,
         .kept = true,

@@ -8,6 +8,7 @@ typedef struct {
     Clock clock;               // of the RTC; 0: it stands still
     bool (*open)(void);        // whether the backup domain may be written
     unsigned backup_registers;
+    bool has_options;  // OR, of the H743
     bool version_3;  // of the G474: some offsets differ, and backup registers are in TAMP
     Gate gate;
 } Rtc;

@@ -298,6 +298,8 @@ static SdResponse stop_transmission(void) {
     return response;
 }
 
+static SdResponse command(unsigned index, uint32_t argument);
+
 static SdResponse application_command(unsigned index, uint32_t argument) {
     bool transfers = card.state == TRANSFER;
     switch (index) {
@@ -315,7 +317,7 @@ static SdResponse application_command(unsigned index, uint32_t argument) {
         case 41: return card.state == IDLE ? operating_condition(argument) : illegal();
         case 51: return transfers ? configuration() : illegal();
     }
-    return illegal();
+    return command(index, argument);  // 4.3.9.1: what is no ACMD is an ordinary command
 }
 
 static SdResponse command(unsigned index, uint32_t argument) {
