@@ -15,7 +15,12 @@ APPS = ROOT / "tools/demo/apps"
 FRAM_SIZE = 0x20000
 
 # By board: whether it has a slot for a card.
-BOARDS = {"PYBV11": True, "NUCLEO_F446RE": True, "NUCLEO_G474RE": False}
+BOARDS = {
+    "PYBV11": True,
+    "NUCLEO_F446RE": True,
+    "NUCLEO_G474RE": False,
+    "NUCLEO_H743ZI": True,
+}
 # The pin of its button, and the level of that while somebody presses it.
 BUTTONS = {
     "PYBV11": ("PB3", "low"),

@@ -31,11 +31,12 @@ def test_a_mistake_is_said(arguments: list[str], error: str) -> None:
     assert error in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("board", ["NUCLEO_F446RE", "NUCLEO_H743ZI"])
 def test_tools_find_the_board_until_ctrl_c(
-    firmware: Callable[[str], Path], tmp_path: Path
+    board: str, firmware: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    firmware("NUCLEO_F446RE")
-    command = [*COMMAND, "NUCLEO_F446RE", "--fram", str(tmp_path / "fram")]
+    firmware(board)
+    command = [*COMMAND, board, "--fram", str(tmp_path / "fram")]
     with subprocess.Popen(
         command, env=PLACE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as emulation:
@@ -52,14 +53,14 @@ def test_tools_find_the_board_until_ctrl_c(
                 text=True,
                 timeout=60,
             )
-            assert "NUCLEO_F446RE" in nodes.stdout, nodes.stderr
-            board = subprocess.run(
+            assert board in nodes.stdout, nodes.stderr
+            repl_says = subprocess.run(
                 [sys.executable, "-m", "mpremote", "connect", repl, "resume", "eval", "6 * 7"],
                 capture_output=True,
                 text=True,
                 timeout=60,
             )
-            assert board.stdout.strip() == "42", board.stderr
+            assert repl_says.stdout.strip() == "42", repl_says.stderr
         finally:
             emulation.send_signal(signal.SIGINT)
         assert emulation.wait(20) == 0

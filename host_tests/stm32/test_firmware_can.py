@@ -8,7 +8,7 @@ from stm32.emulator import MS, US, S
 from stm32.node import Node
 
 # By board: how long after the bus is free its controller may take to be back.
-RETURNS = {"NUCLEO_F446RE": 2 * S, "NUCLEO_G474RE": 3 * S}
+RETURNS = {"NUCLEO_F446RE": 2 * S, "NUCLEO_G474RE": 3 * S, "NUCLEO_H743ZI": 3 * S}
 BIT = 2 * US
 SET, ALL_BUT_ITS_OWN = 0x400, 0x75  # a value that is set at a node which is not there
 

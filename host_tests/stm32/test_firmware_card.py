@@ -10,7 +10,7 @@ from hsxctl.cli import main
 from stm32.emulator import MS, S
 from stm32.node import ROOT, Node
 
-BOARD = "NUCLEO_F446RE"
+BOARDS = ("NUCLEO_F446RE", "NUCLEO_H743ZI")
 HELLO = "hello> 3 x hello, from an image on an SD card"
 
 
@@ -26,15 +26,15 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "card.img"
 
 
-@pytest.fixture
+@pytest.fixture(params=BOARDS)
 def start(
-    firmware: Callable[[str], Path], tmp_path: Path
+    request: pytest.FixtureRequest, firmware: Callable[[str], Path], tmp_path: Path
 ) -> Iterator[Callable[..., tuple[Node, str]]]:
     """Starts a node: gives it and the log of its boot."""
     nodes = []
 
     def started(**settings: str | Path) -> tuple[Node, str]:
-        nodes.append(Node(BOARD, firmware(BOARD), tmp_path, **settings))
+        nodes.append(Node(request.param, firmware(request.param), tmp_path, **settings))
         return nodes[-1], nodes[-1].boot()
 
     yield started

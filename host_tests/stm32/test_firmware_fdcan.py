@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""The real firmware of NUCLEO_G474RE: it takes apps by both links into the FRAM, survives frames
-with a long length code, and keeps its word through resets."""
+"""The real firmware of the boards with FDCAN: it takes apps by both links into the FRAM, has its
+bit rate, survives frames with a long length code, and keeps its word through resets."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from hsxctl.cli import main
+from hsxctl.simulate import can_bus
 from stm32.emulator import MS
 from stm32.node import ROOT, Node
 
 LOAD = 0x700  # frames of a session: they come to the node's second FIFO
 LONGEST = 64  # bytes of a frame, as the driver reads its length code
-TAMP_BKP1R = 0x4000_2504  # the node itself uses the register before it
+# By board: a backup register; the node itself uses the one before it.
+KEPT = {"NUCLEO_G474RE": 0x4000_2504, "NUCLEO_H743ZI": 0x5800_4054}
 
 
-@pytest.fixture
-def board() -> str:
-    return "NUCLEO_G474RE"
+@pytest.fixture(params=KEPT)
+def board(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def test_pushed_apps_stay_in_the_fram(node: Node, tmp_path: Path) -> None:
@@ -49,9 +52,28 @@ def test_a_frame_with_a_long_length_code_stays_in_its_buffer(node: Node) -> None
     node.on_the_bus()
 
 
-def test_the_backup_domain_outlives_a_reset_when_somebody_asks_for_the_time(node: Node) -> None:
+def test_the_node_sends_at_500_kbit_per_second(node: Node) -> None:
+    """Frames that wait in its FIFO follow each other without a gap, unless a poll is between."""
+    data = b"12345678"
+    line = f"t7018{data.hex().upper()}\r".encode()
+    node.type("import hsx, machine; can = hsx.runtime().links.runners[1]._can")
+    sends = f"irq = machine.disable_irq(); [can.send({data}, 0x701) for _ in range(3)]"
+    assert node.repl is not None
+    node.machine.send(node.repl, f"{sends}; machine.enable_irq(irq)\r\n".encode())
+    ends = []
+    for _ in range(3):
+        assert node.machine.until("can", line) == "text"
+        ends.append(node.machine.time_ps / 1e12)
+        node.machine.take("can")
+    least = min(later - end for end, later in itertools.pairwise(ends))
+    assert least == pytest.approx(can_bus.bits(0x701, data) / 500_000, rel=0.02)
+
+
+def test_the_backup_domain_outlives_a_reset_when_somebody_asks_for_the_time(
+    node: Node, board: str
+) -> None:
     node.type("import time, machine; time.time()")
-    node.type(f"machine.mem32[{TAMP_BKP1R}] = 1234")
+    node.type(f"machine.mem32[{KEPT[board]}] = 1234")
     node.machine.command("reset")
     node.booted()
-    assert node.type(f"import machine; machine.mem32[{TAMP_BKP1R}]") == "1234"
+    assert node.type(f"import machine; machine.mem32[{KEPT[board]}]") == "1234"
