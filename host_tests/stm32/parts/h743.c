@@ -2,9 +2,10 @@
 //
 // STM32H743ZI of revision V: RM0433, and the memory map and alternate functions of its data sheet.
 // Left out: the RAM of the domains D2 and D3 and the backup SRAM (an access is a bus fault), USB
-// with a cable, Ethernet, ADC, DAC, SPI, the DMA controllers, LPUART1, LCD, and the hardware
-// semaphores.
+// with a cable, Ethernet, ADC, DAC, SPI (but for what a soft reset does to them), the DMA
+// controllers, LPUART1, LCD, and the hardware semaphores.
 
+#include "dac.h"
 #include "dbgmcu.h"
 #include "exti_h7.h"
 #include "fdcan.h"
@@ -20,6 +21,7 @@
 #include "rng.h"
 #include "rtc.h"
 #include "sdmmc.h"
+#include "spi.h"
 #include "tim.h"
 #include "usart_v2.h"
 
@@ -68,6 +70,9 @@ static const FdcanPart cans[] = {
     {"FDCAN2", FDCAN_H7, 0x4000a400, 0, {20, 22}, H7_APB1_HIGH(8), rcc_h7_fdcan, NULL, NULL, 0},
 };
 
+// The one that MicroPython has on this board.
+static const SpiPart spi = {"SPI3", 0x40003c00, H7_APB1(15)};
+
 static const SdmmcPart sdmmc = {0x52007000, H7_AHB3(16), rcc_h7_sdmmc, 49};
 
 static void build(void) {
@@ -86,6 +91,8 @@ static void build(void) {
     rng_add(0x48021800, 80, (Gate)H7_AHB2(6), rcc_h7_rng, 40);
     otg_fs_add(0x40080000, (Gate)H7_AHB1(27));
     sdmmc_add(&sdmmc);
+    spi_add(&spi);
+    dac_add(0x40007400, (Gate)H7_APB1(29));
     for (unsigned i = 0; i < sizeof timers / sizeof *timers; i++) {
         tim_add(&timers[i]);
     }

@@ -537,6 +537,8 @@ void i2c_v2_add(const I2cV2Part *part) {
     i2c->device = (Device){
         .name = part->name, .base = part->base, .registers = registers, .self = i2c,
         .read = read, .write = write, .reset = reset, .gate = part->gate,
+        // pyb_i2c_deinit_all of MicroPython disables every I2C at a soft reset.
+        .silent_without_clock = true,
     };
     i2c->step = (Event){.fire = step, .self = i2c};
     find_pins(i2c, i2c->scl, part->scl, scl_changed);

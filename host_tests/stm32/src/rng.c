@@ -90,6 +90,8 @@ void rng_add(uint32_t base, unsigned irq, Gate gate, Clock clock, unsigned cycle
     device = (Device){
         .name = "RNG", .base = base, .registers = registers, .read = read, .write = write,
         .reset = reset, .gate = gate,
+        // MicroPython's rng_get looks whether it is on before it gives it a clock.
+        .silent_without_clock = true,
     };
     device_add(&device);
 }
