@@ -26,6 +26,7 @@ BUTTONS = {
     "PYBV11": ("PB3", "low"),
     "NUCLEO_F446RE": ("PC13", "low"),
     "NUCLEO_G474RE": ("PC13", "high"),
+    "NUCLEO_H743ZI": ("PC13", "high"),
 }
 
 CAN = ("--can", "slcan:PORT", "--option", "sleep_after_open=0", "--node", "5")

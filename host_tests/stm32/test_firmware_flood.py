@@ -8,7 +8,7 @@ import bisect
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from stm32.emulator import LINES, MS
+from stm32.emulator import MS
 from stm32.every_board import Switch, switch_on
 from stm32.node import ROOT, Node
 
@@ -28,7 +28,11 @@ GUARDS = (
 ARE_WHOLE = "all(s == bytes((n & 255,)) * 240 for n, s in enumerate(g))"
 
 
-@pytest.fixture(params=[board for board, (repl, _, _) in LINES.items() if repl])
+# The FIFOs of these hold three frames. Those of the H743 hold 24, and lose none here.
+SHALLOW = ("NUCLEO_F446RE", "NUCLEO_G474RE")
+
+
+@pytest.fixture(params=SHALLOW)
 def board(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
