@@ -279,6 +279,37 @@ def test_what_is_no_f16_is_refused(wrong):
     assert bits(bench, pid) == ONE
 
 
+MINUS, NAN, INFINITE, LARGE = 0xBC00, 0x7E00, 0x7C00, 0x4400
+
+
+@pytest.mark.parametrize("wrong", [MINUS, LARGE, NAN, INFINITE])
+def test_a_number_outside_the_declared_range_is_refused_to_all_but_the_app(wrong):
+    bench = NodeBench()
+    pid = bench.load(image(a_value(min=ONE, max=TWO)))
+    with pytest.raises(HsxError, match="outside the value's range") as refused:
+        bench.node.set_value(pid, OID, wrong)
+    assert refused.value.errno == EINVAL and bits(bench, pid) == ONE
+    bench.node.set_value(pid, OID, TWO)
+    assert bench.node.values.set(pid, OID, wrong) == v.OK  # as its own service call does
+    assert bits(bench, pid) == wrong
+
+
+@pytest.mark.parametrize("number", [MINUS, LARGE, INFINITE])
+def test_a_value_without_a_range_takes_any_number(number):
+    bench = NodeBench()
+    pid = bench.load(image(a_value()))
+    bench.node.set_value(pid, OID, number)
+    assert bits(bench, pid) == number
+
+
+def test_a_value_that_is_read_only_says_so_whatever_the_number():
+    bench = NodeBench()
+    pid = bench.load(image(a_value(flags=1, min=ONE, max=TWO)))
+    with pytest.raises(HsxError) as refused:
+        bench.node.set_value(pid, OID, LARGE)
+    assert refused.value.errno == EPERM
+
+
 def test_a_change_that_comes_too_early_is_busy():
     bench = NodeBench()
     pid = bench.load(image())

@@ -158,10 +158,13 @@ class Node:
 
     def set_value(self, pid: int, oid: int, bits: int, auth: int = _OWNER) -> None:
         """Sets a task's value, as `auth` may; an event tells the change. ENOENT, EPERM, EBUSY as
-        `Values.set`; EINVAL: not 16 bits."""
+        `Values.set`; EINVAL: not 16 bits, or outside the range that the app has declared, which
+        holds for all but the app itself."""
         if not 0 <= bits <= 0xFFFF:
             raise HsxError(EINVAL, "begin", "an f16 has 16 bits")
         old = self.get_value(pid, oid, auth)
+        if self.values.is_outside(pid, oid, bits):
+            raise HsxError(EINVAL, "begin", "the number is outside the value's range")
         status = self.values.set(pid, oid, bits, auth)
         if status != v.OK:
             raise _refusal(status)

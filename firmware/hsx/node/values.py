@@ -235,6 +235,15 @@ class Values:
             return -EPERM
         return self._rows[at + _BITS]
 
+    def is_outside(self, pid: int, oid: int, bits: int) -> bool:
+        """Whether a value that can be set has a range, and these bits are no number in it."""
+        at = self._at.get(pid << 16 | oid, -1)
+        rows = self._rows
+        if at < 0 or rows[at + _FLAGS] & _RO or not (rows[at + _MIN] or rows[at + _MAX]):
+            return False
+        low, high = float16.to_float(rows[at + _MIN]), float16.to_float(rows[at + _MAX])
+        return not low <= float16.to_float(bits) <= high
+
     def set(self, pid: int, oid: int, bits: int, auth: int = OWNER) -> int:
         """OK, also where the change is less than epsilon and nothing happens. Otherwise, in this
         order: ENOENT, EPERM (level, then read-only, which holds for the owner too), EBUSY (less
