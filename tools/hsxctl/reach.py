@@ -48,6 +48,8 @@ _REMEDIES = {
     "epoch is below the floor": "The node takes nothing that old: build it with a newer epoch.",
     "set does not fit into a bank": "Send fewer or smaller images.",
     "the board has no store": "It has no FRAM, or that does not answer: look at its wires.",
+    "a set is on trial": "Keep it ('hsxctl confirm') or give it up ('hsxctl rollback') first.",
+    "the number is outside the value's range": "'hsxctl values --json' has its min and max.",
     "no transfer is on its way": "It has ended, or somebody has ended it: 'hsxctl status'.",
 }
 _BY_ERRNO = {

@@ -244,8 +244,8 @@ FAILURES = [
         "a set is on trial",
         "push valve.hxe UART SIGNED",
         1,
-        "node 5 on {uart}: push: EBUSY at begin: a set is on trial. Try again in a moment; "
-        "'hsxctl status' says what goes on.",
+        "node 5 on {uart}: push: EBUSY at begin: a set is on trial. Keep it ('hsxctl confirm') "
+        "or give it up ('hsxctl rollback') first.",
         "on trial",
     ),
     Failure(
