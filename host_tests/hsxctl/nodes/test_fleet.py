@@ -19,6 +19,7 @@ from bench.images import an_image as image_of
 from bench.links import SIGNED, LinksBench, Terminal, wait_for
 from bench.service import NODE
 from hsxctl import image_set
+from hsxctl.errors import ToolError
 from hsxctl.fleet import record, work
 from hsxctl.fleet import rollout as r
 from hsxctl.reach import Reach
@@ -221,6 +222,29 @@ def test_second_roll_out_does_not_take_the_place_of_an_open_one(bus, hsxctl):
     said = hsxctl("push", "valve.hxe", *link, "--canaries", 1)
     assert said.status == 2
     assert "rollout.json: a roll-out in this file is not over. Go on with it: " in said.err
+
+
+@pytest.mark.parametrize(
+    ("states", "is_kept"),
+    [
+        ([r.SICK, r.WAITING], True),
+        ([r.STUCK, r.UNDONE], True),
+        ([r.GOOD, r.FAILED], True),
+        ([r.FAILED, r.WAITING], False),
+        ([r.GOOD, r.GOOD], False),
+        ([r.UNDONE, r.UNDONE], False),
+    ],
+)
+def test_roll_out_that_has_left_its_set_on_nodes_is_not_overwritten(tmp_path, states, is_kept):
+    nodes = {n: r.Node(state, 0, closed=True) for n, state in enumerate(states, 1)}
+    path = tmp_path / "rollout.json"
+    record.Record(path, r.Rollout("02" * 16, nodes=nodes), ["valve.hxe"], [], "bus").save(0)
+    if is_kept:
+        with pytest.raises(ToolError, match="may have left its set on 1") as refused:
+            record.require_free(path)
+        assert f"'hsxctl fleet undo {path}'" in refused.value.remedy
+    else:
+        record.require_free(path)
 
 
 def test_other_files_than_it_was_begun_with_are_refused(hsxctl):

@@ -71,13 +71,27 @@ def load(path: Path) -> Record:
 
 
 def require_free(path: Path) -> None:
-    """ToolError: a roll-out in this file is not over yet, or its page would take its place."""
+    """ToolError: a roll-out in this file is not over yet, or has stopped and nodes may run its
+    set, which nothing else knows; or its page would take its place."""
     if path.suffix == ".html":
         raise ToolError("the page would take its place", str(path), "Name a .json.", USAGE)
-    if path.exists() and r.verdict(load(path).rollout) == "open":
+    if not path.exists():
+        return
+    kept = load(path).rollout
+    verdict = r.verdict(kept)
+    if verdict == "open":
         raise ToolError(
             "a roll-out in this file is not over",
             str(path),
             f"Go on with it: 'hsxctl fleet resume {path}'; or name another file: --state.",
+            USAGE,
+        )
+    may_run = [n for n, node in kept.nodes.items() if node.state in (*r.MAY_RUN_IT, r.STUCK)]
+    if verdict in ("halted", "stuck") and may_run:
+        numbers = ", ".join(map(str, sorted(may_run)))
+        raise ToolError(
+            f"a roll-out in this file has stopped, and may have left its set on {numbers}",
+            str(path),
+            f"Take it back: 'hsxctl fleet undo {path}'; or name another file: --state.",
             USAGE,
         )
