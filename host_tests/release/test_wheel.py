@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.board_build import linked
 from release import __main__ as release
 from waiting import PATIENCE
 
@@ -90,10 +91,11 @@ def test_a_package_is_zipped_the_same_each_time(tmp_path):
 def test_a_release_has_the_firmware_of_the_boards_that_were_built(tmp_path, monkeypatch, capsys):
     for name in ("pyproject.toml", "CHANGELOG.md"):
         (tmp_path / name).write_bytes((release.ROOT / name).read_bytes())
-    for kind in ("dfu", "hex", "elf"):
-        image = tmp_path / f"build/PYBV11/firmware.{kind}"
-        image.parent.mkdir(parents=True, exist_ok=True)
-        image.write_text(kind)
+    build = tmp_path / "build/PYBV11"
+    build.mkdir(parents=True)
+    linked(build)
+    for kind in ("dfu", "hex"):
+        (build / f"firmware.{kind}").write_text(kind)
     monkeypatch.setattr(release, "ROOT", tmp_path)
     monkeypatch.setattr(release, "wheel", lambda out: None)
     monkeypatch.setattr(release, "emulated", lambda out, stem: None)
@@ -102,4 +104,7 @@ def test_a_release_has_the_firmware_of_the_boards_that_were_built(tmp_path, monk
         release.main()
         found = sorted(path.suffix for path in (tmp_path / "out").glob("hsx-*-PYBV11.*"))
         assert found == ([".dfu", ".hex"] if boards else [])
-        assert ("No STM32 firmware" in capsys.readouterr().out) == (not boards)
+        assert (tmp_path / "out/room.txt").exists() == bool(boards)
+        said = capsys.readouterr().out
+        assert ("No STM32 firmware" in said) == (not boards)
+        assert ("PYBV11                  1,424" in said) == bool(boards)
