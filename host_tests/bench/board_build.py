@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A small program that is linked as a board's firmware is: the flash in two parts, the vector table
-in the first."""
+"""A small program that is linked as a board's firmware is: the flash in two parts, the vector
+table in the first."""
 
 import subprocess
 
