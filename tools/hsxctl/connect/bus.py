@@ -39,7 +39,8 @@ class BusNodes:
         self.place = ":".join(part for part in (interface, channel) if part) or "CAN"
         self._bitrate = bitrate or BITRATE
         self._share = share
-        self._patience = int(clock.patient(_SLOW_PATIENCE)) if interface in _SLOW else _PATIENCE
+        patience = _SLOW_PATIENCE if interface in _SLOW else _PATIENCE
+        self._patience = int(clock.patient(patience))
         self._link = CanLink(interface, channel, bitrate, options)
         self._client = CanClient(secrets.randbelow(128), patience=int(clock.patient(_ANSWER)))
         # A node takes a request with all bytes of an earlier one for a repetition of it.
