@@ -10,8 +10,7 @@ import os
 from micropython import const
 
 from .. import native, ticks
-from ..errors import EBUSY, EINVAL, ENODEV, ENOENT, HsxError
-from ..service.work import Change
+from ..errors import EBUSY, EINVAL, ENODEV, HsxError
 from . import clock, lock
 
 TYPE_CHECKING = False
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from ..service.loads import Loads
     from ..service.provisioning import Provisioning
     from ..service.session import Session
+    from ..service.work import Change
     from ..store.bank import Image
     from .ask import Ask
     from .guard import Guard
@@ -46,6 +46,9 @@ class Runtime:
     _ask: "Ask | None" = None
     _trouble = ""  # the last error that a poll has met
     _over = False  # the boot was told to be over
+    by_hand = False  # nothing polls but `turn`
+    _session: "Session | None" = None  # the load that the REPL asked for
+    _asked: "Iterator[None] | None" = None  # a load that an app asked for
 
     def __init__(
         self, board: "Board", service: "Loads", sources: "Sources", chunk: "memoryview"
@@ -57,14 +60,11 @@ class Runtime:
         self._chunk = chunk
         self._timer: "TimerHandle | None" = None
         self._booted = False
-        self.by_hand = False  # nothing polls but `turn`
         self._has_set = False  # whether what runs is a set that the node keeps
-        service.work.around = self._around
-        self._session: "Session | None" = None  # the load that the REPL asked for
+        service.work.owner = self
         self.node = service.node
         self.events = service.events
         self.service = service
-        self._asked: "Iterator[None] | None" = None  # a load that an app asked for
         self.node.provisioner = self
         self.occupancy: "Occupancy | None" = None  # put in by who knows the limits
         self.links: "Links | None" = None  # put in by who has some
@@ -228,7 +228,7 @@ class Runtime:
             yield from self._give_way("boot failed")
         return self._has_set
 
-    def _around(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
+    def around(self, steps: "Generator[None, None, bool]") -> "Generator[None, None, bool]":
         """A change of the set that runs, and what comes next if none runs after it."""
         try:
             self._has_set = yield from self.sources.after(steps)
@@ -313,11 +313,15 @@ class Runtime:
 
     def _steps(self, steps: "Iterator[None]") -> None:
         """What may stop between any two steps, and changes nothing that runs."""
-        change = Change(steps, awaited=True)
-        while lock.run(change.step):
+        while lock.run(self._more, steps):
             pass
-        if change.error is not None:
-            raise change.error
+
+    def _more(self, steps: "Iterator[None]") -> bool:
+        try:
+            next(steps)
+            return True
+        except StopIteration:
+            return False
 
     def _path(self, pid: int) -> str:
         source = lock.run(self.node.tasks.find, pid).source
@@ -409,7 +413,7 @@ class Runtime:
             image = reader.image(index)
             if image.name == task.app:
                 return reader.source(index).readinto, image.length
-        raise HsxError(ENOENT, "begin", "the bank has no such image any more")
+        raise HsxError(EINVAL, "begin", "the bank has no such image any more")
 
     def _load_again(
         self, task: "Task", readinto: "ReadInto", size: int

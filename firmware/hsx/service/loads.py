@@ -35,6 +35,8 @@ class Loads:
     KEEPS_SETS = False
     # Resets the node, with True into the safe mode. None: it can't.
     reset: "Any" = None
+    transfer: "Any" = None  # the service.transfer.Transfer that is on its way
+    refused = 0  # requests of hosts, in the second that began at `_second`
     _reset_at = -1  # tick at which a host wants it, -1: none does
     _into_safe = False
 
@@ -56,8 +58,6 @@ class Loads:
         self._sessions: "list[Session]" = []
         self._failed: "list[Session]" = []
         self.work = Work()
-        self.transfer: "Any" = None  # the service.transfer.Transfer that is on its way
-        self.refused = 0  # requests of hosts, in the second that began at `_second`
         self._second = clock()
         # What the boot tried: source, result, errno's name, detail, ms (boot.report).
         self.report: "list[tuple[str, str, str, str, int]]" = []

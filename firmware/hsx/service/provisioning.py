@@ -21,7 +21,6 @@ from ..image.verify import Verification
 from ..link.command import ACTIVATE, CONFIRM
 from ..node import names
 from ..node.tasks import stop_name
-from ..store.entries import entry
 from ..store.store import BANK_NAMES
 from ..store.superblock import BANK_A, BANK_B, NONE, TRIAL
 from .loads import Loads
@@ -76,6 +75,8 @@ def describing(
     except HsxError as error:
         error.where = "verify"
         raise
+    from ..store.entries import entry  # few nodes describe images: it costs heap
+
     name = names.base(header.app_name, label, 0)
     return entry(name, length, crc, digester.digest(), metadata, version)
 
@@ -120,6 +121,10 @@ class Provisioning(Loads):
     no store."""
 
     KEEPS_SETS = True
+    # Of the class: what stays as it is takes no heap.
+    _staging: "Staging | None" = None
+    _source = "FRAM"  # where the set on its way comes from
+    _told = 0  # tick of the last event about it
 
     def __init__(
         self,
@@ -139,9 +144,6 @@ class Provisioning(Loads):
         self._tasks = SetTasks(self, chunk)
         self._on_trial = False  # whether the set that runs is
         self._since = 0  # tick at which it started
-        self._staging: "Staging | None" = None
-        self._source = "FRAM"  # where the set on its way comes from
-        self._told = 0  # tick of the last event about it
         # Whether a confirmed set that has faulted, and how, is to start again (boot.guard).
         self.again: "Callable[[str], bool]" = _never
 

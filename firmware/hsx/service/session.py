@@ -82,7 +82,7 @@ class Session:
             admission = loads.policy.admission(version)
             self._loading = loads.node.load_begin(source, admission=admission, **options)
         except (OSError, MemoryError) as error:
-            refusal = error if isinstance(error, OSError) else _starved("begin")
+            refusal = error if isinstance(error, OSError) else starved("begin")
             self._tell_error(refusal, "begin")
             raise refusal
         self.pid = self._loading.pid
@@ -93,7 +93,7 @@ class Session:
         except MemoryError:
             self._loading.abort()
             loads.ended(self)
-            raise _starved("begin")
+            raise starved("begin")
 
     # ---- the bytes ----------------------------------------------------------------------------
 
@@ -184,9 +184,9 @@ class Session:
             self._fail(error)
             raise
         except MemoryError:
-            starved = _starved("write")
-            self._fail(starved)
-            raise starved
+            refusal = starved("write")
+            self._fail(refusal)
+            raise refusal
         except BaseException:
             self.abort()
             raise
@@ -226,7 +226,8 @@ class Session:
         self._loads.events.emit("provisioning." + kind, self.pid, data)
 
 
-def _starved(where: str) -> HsxError:
+def starved(where: str) -> HsxError:
+    """What stands for a MemoryError."""
     return HsxError(ENOSPC, where, "the node's heap is full")
 
 

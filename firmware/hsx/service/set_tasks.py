@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """SetTasks: the tasks that run a set of images from a bank, loaded all or none."""
 
-from ..errors import ENOSPC, HsxError
 from ..node import tasks as t
 from ..store.bank import FIXED_PID, GRANTS
 
@@ -51,8 +50,10 @@ class SetTasks:
                     yield
                 self._tasks.append(self._node.tasks.find(session.pid))
         except MemoryError:
+            from .session import starved
+
             self._give_up(session)
-            raise HsxError(ENOSPC, "write", "the node's heap is full")
+            raise starved("write")
         except BaseException:
             self._give_up(session)
             raise

@@ -6,11 +6,11 @@ a time; what happens between two of its steps may be anything but another change
 asks here first, and is refused with EBUSY. No exception leaves a piece of work unfinished.
 """
 
-from ..errors import EBUSY, ENOSPC, HsxError
+from .. import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
     from typing import Any
 
 
@@ -22,6 +22,7 @@ class Change:
         self._steps = steps
         self.awaited = awaited
         self.done = False
+        self.inside = False  # a step is being taken: what it calls belongs to the work
         self.result: "Any" = None
         self.error: "Exception | None" = None
 
@@ -35,7 +36,7 @@ class Change:
         except StopIteration as end:
             self.result = end.value
         except MemoryError:
-            self.error = HsxError(ENOSPC, "write", "the node's heap is full")
+            self.error = errors.HsxError(errors.ENOSPC, "write", "the node's heap is full")
         except Exception as error:  # noqa: BLE001  whatever it is, the work is over
             self.error = error
         self.done = True
@@ -47,9 +48,8 @@ class Work:
 
     # Of the class: what stays as it is takes no heap.
     _change: "Change | None" = None
-    _inside = False  # a step is being taken: what it calls belongs to the work
-    # What else belongs to a change of the set that runs: put in by who knows.
-    around: "Callable[[Generator[None, None, bool]], Generator[None, None, bool]] | None" = None
+    # Its `around(steps)` has what else belongs to a change of the set: put in by who knows.
+    owner: "Any" = None
 
     def is_busy(self) -> bool:
         """Whether a piece of work is under way."""
@@ -62,7 +62,7 @@ class Work:
     def ask(self) -> None:
         """To be called before anything changes. EBUSY while a piece of work is under way that the
         caller is no part of."""
-        if not self._inside:
+        if self._change is not None and not self._change.inside:
             self._require_idle()
 
     def begin(self, steps: "Iterator[None]", awaited: bool = False) -> Change:
@@ -74,8 +74,8 @@ class Work:
 
     def change(self, steps: "Generator[None, None, bool]", awaited: bool = False) -> Change:
         """The same, for steps that change the set that runs."""
-        if self.around is not None:
-            steps = self.around(steps)
+        if self.owner is not None:
+            steps = self.owner.around(steps)
         return self.begin(steps, awaited)
 
     def step(self) -> "Change | None":
@@ -83,11 +83,11 @@ class Work:
         change = self._change
         if change is None:
             return None
-        self._inside = True
+        change.inside = True
         try:
             more = change.step()
         finally:
-            self._inside = False
+            change.inside = False
         if more:
             return None
         self._change = None
@@ -95,4 +95,4 @@ class Work:
 
     def _require_idle(self) -> None:
         if self._change is not None:
-            raise HsxError(EBUSY, "begin", "the set that runs is being changed")
+            raise errors.HsxError(errors.EBUSY, "begin", "the set that runs is being changed")

@@ -189,11 +189,11 @@ class Commit:
         if self._bank_state(other) != CONFIRMED or not (yield from self._fits(other)):
             return NONE
         state = self._state
-        if bank != state.active or self._bank_state(other) != CONFIRMED:
+        if bank != state.active or self._on_trial() or self._bank_state(other) != CONFIRMED:
             # Another change came while the bank was read: there is nothing to reject any more.
             return state.active
-        # R10: no ping-pong.
-        state.states[bank - 1] = after(_REJECT, self._bank_state(bank))
+        # R10: no ping-pong. What is active and not on trial was confirmed.
+        state.states[bank - 1] = after(_REJECT, CONFIRMED)
         state.active = other
         self._superblocks.put()
         return other
