@@ -19,6 +19,7 @@ from hsx.link import command as c
 from hsx.node import tasks as t
 from hsx.service.transfer import Transfer
 from hsx.store.store import CONFIRMATION
+from powercut.medium import Medium
 
 Operation = Callable[["Site"], Iterator[None]]
 
@@ -41,9 +42,7 @@ class Site:
 
     def __init__(self, state: str, folder) -> None:
         self.folder = folder
-        self.node = node = ServiceBench()
-        node.store_part.memory[:] = prepared(state)
-        node = self.node = ServiceBench(node.store_part)
+        self.node = node = ServiceBench(Medium(bytearray(prepared(state))))
         node.provisioning.again = lambda name: False
         self.links: list[Transfer] = []
         self.answers: list[tuple[str, int]] = []

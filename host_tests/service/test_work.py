@@ -28,7 +28,7 @@ def test_a_second_piece_of_work_is_refused_until_the_first_is_over():
     assert refused(work.ask) == EBUSY and refused(work.begin, steps()) == EBUSY
     assert work.step() is None and work.is_busy()
     assert work.step() is change and not work.is_busy()
-    assert (change.done, change.result, change.error) == (True, 7, None)
+    assert (change.done, change.result, change.failure()) == (True, 7, None)
     work.ask()
 
 
@@ -42,7 +42,7 @@ def test_whatever_work_raises_is_its_error_and_ends_it(trouble):
 
     change = work.begin(steps())
     work.step()
-    assert work.step() is change and change.error is trouble
+    assert work.step() is change and change.failure() is trouble
     assert not work.is_busy() and work.step() is None
 
 
@@ -56,7 +56,9 @@ def test_a_full_heap_is_enospc():
     change = work.begin(steps())
     work.step()
     work.step()
-    assert isinstance(change.error, HsxError) and change.error.errno == ENOSPC
+    failure = change.failure()
+    assert change.done and not work.is_busy()
+    assert isinstance(failure, HsxError) and failure.errno == ENOSPC
 
 
 @pytest.mark.parametrize("at", [0, 1])

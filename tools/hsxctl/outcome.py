@@ -4,12 +4,9 @@ the apps in the polls that follow."""
 
 from typing import Any
 
-from hsx.errors import HsxError
-from hsx.link.host_messages import unpack_told
-
 from . import clock
 from .errors import NO_NODE, REFUSED, ToolError
-from .reach import LATEST, Reach
+from .reach import Reach
 
 _PATIENCE = 120.0  # seconds: a bank of 500 KB behind a slow FRAM takes half a minute
 _ROUND = 0.05  # seconds between two looks
@@ -54,15 +51,9 @@ def running(reach: Reach, node: int, digest: bytes) -> dict[str, Any]:
 def _why(reach: Reach, node: int) -> str:
     """The newest reasons that the node's log has."""
     found = {"provisioning.error": "", "provisioning.rollback": ""}
-    try:
-        newest = reach.ask(node, "hello")["seq"]
-        reach.ask(node, "events", max(0, newest - LATEST), 64)
-        for message in reach.link.events(node, 0.3):
-            _, _, kind, _, data = unpack_told(message)
-            if kind == "provisioning.error":
-                found[kind] = f"{data['code']}: {data['detail']}"
-            elif kind in found:
-                found[kind] = data["reason"]
-    except (ToolError, HsxError):
-        pass  # it says no more
+    for kind, data in reach.latest(node):
+        if kind == "provisioning.error":
+            found[kind] = f"{data['code']}: {data['detail']}"
+        elif kind in found:
+            found[kind] = data["reason"]
     return ", ".join(text for text in found.values() if text)

@@ -5,6 +5,7 @@ All commands about nodes have the same options for that; what they leave open is
 """
 
 import argparse
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -267,16 +268,21 @@ class Reach:
     def reason(self, node: int, errno: int) -> HsxError:
         """Why a node has ended a push with this errno, in its own words if it has them still."""
         where, detail = "begin", "the node ended it"
-        try:
+        for kind, data in self.latest(node):
+            if kind == "provisioning.error" and data["code"] == hsx.errors.name(errno):
+                where, detail = data["where"], data["detail"]
+        return HsxError(errno, where, detail)
+
+    def latest(self, node: int) -> list[tuple[str, dict[str, Any]]]:
+        """Kind and data of the newest events of a node, as far as it tells them."""
+        found = []
+        with contextlib.suppress(ToolError, HsxError):
             newest = self.ask(node, "hello")["seq"]
             self.ask(node, "events", max(0, newest - LATEST), 64)
             for message in self.link.events(node, 0.3):
                 _, _, kind, _, data = unpack_told(message)
-                if kind == "provisioning.error" and data["code"] == hsx.errors.name(errno):
-                    where, detail = data["where"], data["detail"]
-        except (ToolError, HsxError):
-            pass  # it says no more
-        return HsxError(errno, where, detail)
+                found.append((kind, data))
+        return found
 
     # ---- inside ----
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runtime: the running node. A soft timer polls it; calls from the REPL go through the lock.
 
-What changes the set that runs (boot, activation, revert) is work that polls carry on
-(`service.work`): a Ctrl-C at the REPL only stops the waiting for it.
+Polls carry on the work that changes the running set: boot, activation, revert (`service.work`). A
+Ctrl-C at the REPL only ends the waiting for it.
 """
 
 import os
@@ -41,7 +41,7 @@ class Runtime:
     """Made by `wiring.build`. `service`: a Provisioning, or Loads for a board without a store.
     `chunk`: the buffer of loads from the REPL. `watchdog`: what healthy polls feed."""
 
-    # Of the class: what stays as it is takes no heap.
+    # Class attributes: an instance spends heap on those that it changes.
     watchdog: "Any" = None
     _ask: "Ask | None" = None
     _trouble = ""  # the last error that a poll has met
@@ -61,7 +61,7 @@ class Runtime:
         self._timer: "TimerHandle | None" = None
         self._booted = False
         self._has_set = False  # whether what runs is a set that the node keeps
-        service.work.owner = self
+        service.work.wrapper = self
         self.node = service.node
         self.events = service.events
         self.service = service
@@ -235,13 +235,14 @@ class Runtime:
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001  the node outlives whatever a change meets
-            self.events.emit("warning", 0, {"source": "work", "detail": repr(error)})
+            # The telling comes last: it takes heap, of which there may be none.
             yield from self._give_way("change failed")
+            self.events.emit("warning", 0, {"source": "work", "detail": repr(error)})
             raise
         return self._has_set
 
     def _give_way(self, reason: str) -> "Generator[None, None, None]":
-        """What ran is over; a set on trial is reverted."""
+        """Notes that no set runs, and reverts a set that is on trial."""
         self._has_set = False
         service: "Any" = self.service
         if service.KEEPS_SETS and service.valid() and service.on_trial():
@@ -260,8 +261,9 @@ class Runtime:
             self.begin_asking(self.links)
         if self._ask is None:
             self._tell_over()
-        if isinstance(change.error, OSError) and not change.awaited:
-            self.events.warn("FRAM", change.error)
+        failure = change.failure()
+        if isinstance(failure, OSError) and not change.awaited:
+            self.events.warn("FRAM", failure)
 
     def _tell_over(self) -> None:
         if not self._over:
@@ -307,12 +309,14 @@ class Runtime:
             change.awaited = False
             raise
         native.settle()  # what the image needed may have come with it
-        if change.error is not None:
-            raise change.error
+        failure = change.failure()
+        if failure is not None:
+            raise failure
         return change.result
 
     def _steps(self, steps: "Iterator[None]") -> None:
-        """What may stop between any two steps, and changes nothing that runs."""
+        """Takes all steps of a staging, each under the lock. A Ctrl-C between two of them ends it
+        there; what runs stays as it is."""
         while lock.run(self._more, steps):
             pass
 

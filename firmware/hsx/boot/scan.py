@@ -30,7 +30,7 @@ _LOOK = const(250)  # ms between two looks at the slot
 class Scan:
     """Scans one card into the node of `loads`; `buf` is the chunk."""
 
-    # Of the class: what stays as it is takes no heap.
+    # Class attributes: an instance spends heap on those that it changes.
     listed = 0  # images, and how many of them were started: of the last run
     started = 0
     error: "OSError | None" = None  # what was wrong in it

@@ -28,7 +28,7 @@ _DETAIL = const(40)  # characters
 class Sources:
     """`scans`: of the sources that are read as cards are, under their names."""
 
-    # Of the class: what stays as it is takes no heap.
+    # Class attributes: an instance spends heap on those that it changes.
     runs = ""  # the source that runs
     asks = False  # whether the CAN master is to be asked
 

@@ -6,8 +6,8 @@ A set is staged beside the one that runs (`stage`, `Staging.write`, `end`), made
 not start, faults while on trial or uses up its attempts gives way to the set before it. All
 decisions about banks are those of `store.commit`; here they meet tasks and events.
 
-What takes long is a generator: one bounded step at a time, so that polls stay short. What changes
-the set asks `Loads.work` first, so that nothing changes between two steps of something else.
+A call that takes long is a generator of bounded steps, so that polls stay short. A call that
+changes the set asks `Loads.work` first, so that nothing changes between two steps of another one.
 """
 
 import binascii
@@ -121,7 +121,7 @@ class Provisioning(Loads):
     no store."""
 
     KEEPS_SETS = True
-    # Of the class: what stays as it is takes no heap.
+    # Class attributes: an instance spends heap on those that it changes.
     _staging: "Staging | None" = None
     _source = "FRAM"  # where the set on its way comes from
     _told = 0  # tick of the last event about it

@@ -227,7 +227,7 @@ class Session:
 
 
 def starved(where: str) -> HsxError:
-    """What stands for a MemoryError."""
+    """The ENOSPC that a caller gets in the place of a MemoryError; `where`: the phase."""
     return HsxError(ENOSPC, where, "the node's heap is full")
 
 

@@ -50,9 +50,9 @@ class SetTasks:
                     yield
                 self._tasks.append(self._node.tasks.find(session.pid))
         except MemoryError:
+            self._give_up(session)  # first: it gives heap back
             from .session import starved
 
-            self._give_up(session)
             raise starved("write")
         except BaseException:
             self._give_up(session)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class Change:
-    """A piece of work. What its generator returns is `result`, what it raises `error`, once
-    `done`. `awaited`: somebody waits and takes the error."""
+    """A piece of work. Once `done`, `result` is what its generator has returned, and `failure()`
+    what it has raised. `awaited`: somebody waits and takes the error."""
 
     def __init__(self, steps: "Iterator[None]", awaited: bool = False) -> None:
         self._steps = steps
@@ -24,10 +24,11 @@ class Change:
         self.done = False
         self.inside = False  # a step is being taken: what it calls belongs to the work
         self.result: "Any" = None
-        self.error: "Exception | None" = None
+        self._error: "Exception | None" = None
 
     def step(self) -> bool:
-        """Takes the next step; True while there are more. ENOSPC stands for a MemoryError."""
+        """Takes the next step; True while there are more. It raises nothing, and takes no heap to
+        end: the heap may be full."""
         if self.done:
             return False
         try:
@@ -35,21 +36,27 @@ class Change:
             return True
         except StopIteration as end:
             self.result = end.value
-        except MemoryError:
-            self.error = errors.HsxError(errors.ENOSPC, "write", "the node's heap is full")
         except Exception as error:  # noqa: BLE001  whatever it is, the work is over
-            self.error = error
+            self._error = error
         self.done = True
         return False
 
+    def failure(self) -> "Exception | None":
+        """The exception that has ended it, ENOSPC in the place of a MemoryError, or None."""
+        if isinstance(self._error, MemoryError):
+            return errors.HsxError(errors.ENOSPC, "write", "the node's heap is full")
+        return self._error
+
 
 class Work:
-    """Of one node."""
+    """Holds the piece of work that is under way on a node, if there is one.
 
-    # Of the class: what stays as it is takes no heap.
+    `wrapper.around(steps)` gives the steps of a change of the set, with what has to follow them;
+    the runtime puts it in."""
+
+    # Class attributes: an instance spends heap on those that it changes.
     _change: "Change | None" = None
-    # Its `around(steps)` has what else belongs to a change of the set: put in by who knows.
-    owner: "Any" = None
+    wrapper: "Any" = None
 
     def is_busy(self) -> bool:
         """Whether a piece of work is under way."""
@@ -63,19 +70,20 @@ class Work:
         """To be called before anything changes. EBUSY while a piece of work is under way that the
         caller is no part of."""
         if self._change is not None and not self._change.inside:
-            self._require_idle()
+            self._refuse()
 
     def begin(self, steps: "Iterator[None]", awaited: bool = False) -> Change:
         """Has polls take these steps. EBUSY while another piece of work is under way."""
-        self._require_idle()
+        if self._change is not None:
+            self._refuse()
         change = Change(steps, awaited)
         self._change = change
         return change
 
     def change(self, steps: "Generator[None, None, bool]", awaited: bool = False) -> Change:
         """The same, for steps that change the set that runs."""
-        if self.owner is not None:
-            steps = self.owner.around(steps)
+        if self.wrapper is not None:
+            steps = self.wrapper.around(steps)
         return self.begin(steps, awaited)
 
     def step(self) -> "Change | None":
@@ -84,15 +92,12 @@ class Work:
         if change is None:
             return None
         change.inside = True
-        try:
-            more = change.step()
-        finally:
-            change.inside = False
+        more = change.step()
+        change.inside = False
         if more:
             return None
         self._change = None
         return change
 
-    def _require_idle(self) -> None:
-        if self._change is not None:
-            raise errors.HsxError(errors.EBUSY, "begin", "the set that runs is being changed")
+    def _refuse(self) -> None:
+        raise errors.HsxError(errors.EBUSY, "begin", "the set that runs is being changed")

@@ -56,6 +56,10 @@ static struct {
     Time clocked_since;
 } card;
 
+static struct {
+    Function *clock, *command, *data[4];
+} lines;  // of the slot
+
 static void forget(void) {
     card.state = IDLE;
     card.rca = card.errors = 0;
@@ -460,6 +464,23 @@ static void power_changed_at(void *self, bool on) {
 static Time time_of(const char *name, unsigned us) {
     const char *text = setting(name);
     return (text ? strtoull(text, NULL, 0) : us) * US;
+}
+
+void sd_card_lines(unsigned function) {
+    static const char *const data_pins[] = {"PC8", "PC9", "PC10", "PC11"};
+    lines.clock = pin_function("PC12", function, false);
+    lines.command = pin_function("PD2", function, false);
+    for (unsigned i = 0; i < 4; i++) {
+        lines.data[i] = pin_function(data_pins[i], function, false);
+    }
+}
+
+bool sd_card_lines_ready(bool wide) {
+    bool ready = function_selected(lines.clock) && function_selected(lines.command);
+    for (unsigned i = 0; i < (wide ? 4 : 1); i++) {
+        ready &= function_selected(lines.data[i]);
+    }
+    return ready;
 }
 
 void sd_card_slot(const char *detect_pin) {

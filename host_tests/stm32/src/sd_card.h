@@ -21,6 +21,10 @@ typedef struct {
     uint32_t words[4];  // the first one alone, if it is short
 } SdResponse;
 
+// The lines of the slot at PC8 to PC12 and PD2, by this alternate function of theirs.
+void sd_card_lines(unsigned function);
+// Whether the lines of one or of four data lines are at their pins.
+bool sd_card_lines_ready(bool wide);
 // The clock that the host gives; 0: none.
 void sd_card_clock(uint32_t hz);
 // A command has arrived.

@@ -44,7 +44,6 @@ typedef enum { IDLE, WAIT_RECEIVE, RECEIVE, WAIT_SEND, SEND, BUSY } Path;
 static struct {
     SdioPart part;
     Device device;
-    Function *clock, *command, *data[4];
     uint32_t power, clkcr, arg, cmd, respcmd, resp[4], dtimer, dlen, dctrl, mask;
     uint32_t flags;  // of the static ones
     bool sending_command;
@@ -149,11 +148,7 @@ static void ask_dma(void) {
 // Commands ---------------------------------------------------------------------------------------
 
 static void check_pins(void) {
-    bool ready = function_selected(sdio.clock) && function_selected(sdio.command);
-    for (unsigned i = 0; i < (sdio.clkcr & WIDE ? 4 : 1); i++) {
-        ready &= function_selected(sdio.data[i]);
-    }
-    if (!ready) {
+    if (!sd_card_lines_ready(sdio.clkcr & WIDE)) {
         refuse("SDIO: a command, but not all of its lines are at pins");
     }
 }
@@ -522,13 +517,8 @@ void sdio_add(const SdioPart *part) {
         {FIFO, "FIFO", 0, UINT32_MAX, 0, FIFO_WORDS},
         {.name = NULL},
     };
-    static const char *const data_pins[] = {"PC8", "PC9", "PC10", "PC11"};
     sdio.part = *part;
-    sdio.clock = pin_function("PC12", AF_SDIO, false);
-    sdio.command = pin_function("PD2", AF_SDIO, false);
-    for (unsigned i = 0; i < 4; i++) {
-        sdio.data[i] = pin_function(data_pins[i], AF_SDIO, false);
-    }
+    sd_card_lines(AF_SDIO);
     sdio.command_sent.fire = command_sent;
     sdio.command_over.fire = command_over;
     sdio.data_step.fire = data_step;

@@ -47,7 +47,6 @@ typedef enum { IDLE, WAIT_RECEIVE, RECEIVE, DRAIN, WAIT_SEND, SEND, BUSY } Path;
 static struct {
     SdmmcPart part;
     Device device;
-    Function *clock, *command, *data[4];
     uint32_t flags;  // of the static ones
     uint32_t respcmd, resp[4];
     bool sending_command;
@@ -133,11 +132,7 @@ static void wait_for_block(void);
 static void path_to(Path path);
 
 static void check_pins(void) {
-    bool ready = function_selected(sdmmc.clock) && function_selected(sdmmc.command);
-    for (unsigned i = 0; i < (*kept(CLKCR) & WIDE ? 4 : 1); i++) {
-        ready &= function_selected(sdmmc.data[i]);
-    }
-    if (!ready) {
+    if (!sd_card_lines_ready(*kept(CLKCR) & WIDE)) {
         refuse("SDMMC1: a command, but not all of its lines are at pins");
     }
 }
@@ -520,13 +515,8 @@ void sdmmc_add(const SdmmcPart *part) {
         {FIFO, "FIFOR", 0, UINT32_MAX, 0, FIFO_WORDS},
         {.name = NULL},
     };
-    static const char *const data_pins[] = {"PC8", "PC9", "PC10", "PC11"};
     sdmmc.part = *part;
-    sdmmc.clock = pin_function("PC12", AF_SDMMC, false);
-    sdmmc.command = pin_function("PD2", AF_SDMMC, false);
-    for (unsigned i = 0; i < 4; i++) {
-        sdmmc.data[i] = pin_function(data_pins[i], AF_SDMMC, false);
-    }
+    sd_card_lines(AF_SDMMC);
     sdmmc.command_sent.fire = command_sent;
     sdmmc.command_over.fire = command_over;
     sdmmc.data_step.fire = data_step;

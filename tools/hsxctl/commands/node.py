@@ -212,9 +212,7 @@ def run_activate(arguments: argparse.Namespace, output: Output) -> int:
             slot = outcome.running(reach, node, digest)
             facts = {"node": node, "digest": digest.hex(), "bank": slot["bank"]}
             facts["state"] = slot["state"]
-            output.result(
-                facts, f"{reach.where(node)}: set {digest.hex()} runs, on {slot['state']}"
-            )
+            output.result(facts, f"{reach.where(node)}: set {digest.hex()} runs, {slot['state']}")
 
         return reach.each(activate)
 

@@ -116,15 +116,19 @@ class CanLink:
             wait = 0.0
         elif self._on_wire:
             wait = min(wait, max(0.0, self._on_wire[0] - clock.monotonic()))
+        message = self._received(min(wait, _WAIT))
+        while message is not None:
+            if not (message.is_extended_id or message.is_remote_frame or message.is_fd):
+                engine.frame(message.arbitration_id, bytes(message.data), clock.tick())
+            message = self._received(0)
+        return busy
+
+    def _received(self, wait: float) -> Any:
+        """A frame that comes within so many seconds."""
         try:
-            message = self._bus.recv(min(wait, _WAIT))
-            while message is not None:
-                if not (message.is_extended_id or message.is_remote_frame or message.is_fd):
-                    engine.frame(message.arbitration_id, bytes(message.data), clock.tick())
-                message = self._bus.recv(0)
+            return self._bus.recv(wait)
         except (IndexError, ValueError):
-            # A serial adapter's line has lost bytes on its way to us: as a frame that was lost.
-            return busy
+            return None  # a serial adapter's line has lost bytes: the frame is lost
         except (self._error, OSError) as error:
             raise ToolError(
                 f"the CAN interface is lost: {error}",
@@ -132,7 +136,6 @@ class CanLink:
                 "Plug it in and try again: nodes that stage go on where they were.",
                 NO_NODE,
             ) from error
-        return busy
 
     def _send(self, engine: Engine) -> bool:
         """Whether a frame was sent, or waits for the adapter to take it."""

@@ -84,9 +84,9 @@ class Work:
         may_yet = False
         if not watch and digest != new.hex():
             status = self._reach.ask(node, "status")
-            may_yet = status.get("changing") or status["digest"] == new
+            may_yet = bool(status.get("changing")) or status["digest"] == new
         told = tuple({**row, "sha256": row.get("sha256", b"").hex()} for row in images)
-        return r.Seen(digest, state, gave_up, trouble, is_fault, told, bool(may_yet))
+        return r.Seen(digest, state, gave_up, trouble, is_fault, told, may_yet)
 
     def _trouble(self, node: int) -> tuple[str, bool]:
         """What is wrong with the set that runs, and whether it is a fault."""
