@@ -91,7 +91,7 @@ FDCAN_REFUSALS = {
     1: "FDCAN1+0a0 without CCCR.CCE",
     2: "FDCAN1: element 2 at word 2557 of the message RAM",
     3: "FDCAN1: TXBAR 8, of 3 buffers 0 wait",
-    4: "FDCAN1.TXBC: bits 00010000",
+    4: "FDCAN1.TXBC has dedicated buffers beside a FIFO or queue",
     5: "FDCAN1: element 0 of a FIFO that holds 0",
     6: "write of 1 bytes to the message RAM",
     7: "FDCAN1.TTOCF",

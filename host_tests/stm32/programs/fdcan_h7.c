@@ -92,8 +92,8 @@ static void forbidden(void) {
             go();
             REG(TXBAR) = 8;
             break;
-        case 4:  // dedicated buffers
-            REG(TXBC) = 1 << 16;
+        case 4:  // dedicated buffers beside a FIFO
+            REG(TXBC) = 2 << 24 | 1 << 16;
             break;
         case 5:
             go();
@@ -108,6 +108,26 @@ static void forbidden(void) {
         case 8:
             REG(word(2560)) = 1;
             break;
+    }
+}
+
+// Three buffers are requested at once: the lowest identifier leaves first.
+static void dedicated_buffers(void) {
+    REG(CCCR) |= INIT;
+    wait_until(CCCR, INIT, INIT);
+    REG(CCCR) |= CCE;
+    REG(TXBC) = 3 << 16 | BUFFERS << 2;
+    go();
+    static const uint32_t ids[] = {0x10c, 0x10a, 0x10b};
+    for (unsigned i = 0; i < 3; i++) {
+        REG(word(BUFFERS + SHORT * i)) = ids[i] << 18;
+        REG(word(BUFFERS + SHORT * i) + 4) = 0;
+    }
+    REG(TXBAR) = 7;
+    wait_until(TXBTO, 7, 7);
+    EQUAL(REG(TXBRP), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        EQUAL(REG(word(FIFO0 + SHORT * i)), (0x10a + i) << 18);
     }
 }
 
@@ -146,6 +166,7 @@ static void loop_back(void) {
     EQUAL(REG(word(FIFO1 + LONG)), 1u << 30 | 0x1001);
     EQUAL(REG8(word(FIFO1 + LONG) + 8), 0x11);
     REG(RXF1A) = 1;
+    dedicated_buffers();
 }
 
 static void on_the_bus(void) {

@@ -5,10 +5,10 @@
 //
 // Left out, and refused where software asks for it: frames in FD format on the bus (the bus does
 // not model them), external loop back, restricted operation after an error, the timeout counter,
-// the RAM watchdog, external time stamps, control of the TX pin; of the H7 dedicated Tx and Rx
-// buffers, debug messages, TTCAN and the calibration of the clock. A write to a protected register
-// without CCE, which the part drops, is refused. The core may read bytes of the message RAM, but
-// has to write words. TEST.RX is always recessive.
+// the RAM watchdog, external time stamps, control of the TX pin; of the H7 dedicated Rx buffers,
+// dedicated Tx buffers beside a FIFO or queue, debug messages, TTCAN and the calibration of the
+// clock. A write to a protected register without CCE, which the part drops, is refused. The core may
+// read bytes of the message RAM, but has to write words. TEST.RX is always recessive.
 
 #include "fdcan.h"
 
@@ -195,18 +195,24 @@ static Section event_section(const Fdcan *can) {
     };
 }
 
+static uint32_t dedicated(const Fdcan *can) {
+    return can->part->kind == FDCAN_G4 ? 0 : *reg(can, TXBC) >> 16 & 0x3f;
+}
+
 static Section tx_section(const Fdcan *can) {
     if (can->part->kind == FDCAN_G4) {
         return (Section){158, 3, WITH_64_BYTES, 0};
     }
     uint32_t config = *reg(can, TXBC);
     return (Section){
-        config >> 2 & 0x3fff, config >> 24 & 0x3f, words_of_size(*reg(can, TXESC)), 0,
+        config >> 2 & 0x3fff, dedicated(can) + (config >> 24 & 0x3f),
+        words_of_size(*reg(can, TXESC)), 0,
     };
 }
 
+// Dedicated buffers leave in the order of a queue's: RM0433 56.4.8.
 static bool is_queue(const Fdcan *can) {
-    return *reg(can, TXBC) >> (can->part->kind == FDCAN_G4 ? 24 : 30) & 1;
+    return dedicated(can) || *reg(can, TXBC) >> (can->part->kind == FDCAN_G4 ? 24 : 30) & 1;
 }
 
 static unsigned bytes_of(uint32_t dlc, bool fd) {
@@ -485,6 +491,9 @@ static void set_lec(Fdcan *can, uint32_t code) {
 
 static uint32_t tx_status(const Fdcan *can) {
     uint32_t count = tx_section(can).count, pending = *reg(can, TXBRP);
+    if (dedicated(can)) {
+        refuse("%s.TXFQS is read, and there is neither a FIFO nor a queue", can->part->name);
+    }
     if (!is_queue(can)) {
         const Fifo *fifo = &can->tx_fifo;
         return (count - fifo->fill) | fifo->get << 8 | fifo->put << 16 |
@@ -517,23 +526,25 @@ static uint64_t rank(const CanFrame *frame) {
     return base << 20 | (frame->extended ? 1u << 19 | (frame->id & 0x3ffff) : 0);
 }
 
-static bool next_buffer(const Fdcan *can, uint32_t *index) {
-    uint32_t pending = *reg(can, TXBRP);
-    if (!pending || is_set(can, INIT | ASM | MON | CSR) || can->sequences) {
-        return false;
-    }
-    if (!is_queue(can)) {
-        *index = can->tx_fifo.get;
-        return true;
-    }
+// The buffer that leaves first of those that wait; one does.
+static uint32_t first_buffer(const Fdcan *can) {
+    uint32_t pending = *reg(can, TXBRP), index = can->tx_fifo.get;
     uint64_t best = UINT64_MAX;
-    for (uint32_t i = 0; i < tx_section(can).count; i++) {
+    for (uint32_t i = 0; is_queue(can) && i < tx_section(can).count; i++) {
         CanFrame frame = tx_frame(can, i);
         if (pending >> i & 1 && rank(&frame) < best) {
             best = rank(&frame);
-            *index = i;
+            index = i;
         }
     }
+    return index;
+}
+
+static bool next_buffer(const Fdcan *can, uint32_t *index) {
+    if (!*reg(can, TXBRP) || is_set(can, INIT | ASM | MON | CSR) || can->sequences) {
+        return false;
+    }
+    *index = first_buffer(can);
     return true;
 }
 
@@ -623,11 +634,8 @@ static void start_loop_back(Fdcan *can) {
     if (!loops_back(can) || can->sending || !*reg(can, TXBRP) || is_set(can, INIT)) {
         return;
     }
-    if (is_queue(can)) {
-        refuse("%s: a Tx queue with internal loop back", can->part->name);
-    }
     can->sending = true;
-    can->sent_buffer = can->tx_fifo.get;
+    can->sent_buffer = first_buffer(can);
     can->sent_frame = tx_frame(can, can->sent_buffer);
     event_in(&can->loop_back, can_frame_bits(&can->sent_frame) * bit_ns(can) * NS);
 }
@@ -947,6 +955,11 @@ static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
     case TSCV:
         count_from_zero(can);
         return;
+    case TXBC:
+        if (can->part->kind == FDCAN_H7 && value >> 16 & 0x3f && value >> 24 & 0x3f) {
+            refuse("%s.TXBC has dedicated buffers beside a FIFO or queue", can->part->name);
+        }
+        break;
     case IR:
         can->interrupts &= ~model_interrupts(can, value);
         update_lines(can);
@@ -1050,7 +1063,7 @@ static const Register h7_registers[] = {
     {0xb4, "RXF1S", 0, 0, 0, 0},
     {0xb8, "RXF1A", 0, 0x3f, 0, 0},
     {0xbc, "RXESC", 0, 0x777, 0, 0},
-    {0xc0, "TXBC", 0, 0x7f00fffc, 0, 0},  // without NDTB: no dedicated buffers
+    {0xc0, "TXBC", 0, 0x7f3ffffc, 0, 0},
     {0xc4, "TXFQS", 0, 0, 0, 0},
     {0xc8, "TXESC", 0, 7, 0, 0},
     {0xcc, "TXBRP", 0, 0, 0, 0},

@@ -4,14 +4,14 @@
 // written CR3 once after power has come, the part stays in Run* mode, in which the voltage may not
 // be scaled; RAM may not be written there either, which is not checked. Left out: stop, standby,
 // wake-up pins, the voltage and temperature detectors, the supply by BYPASS, the charging of VBAT,
-// the regulator of USB, and the backup SRAM.
+// the regulator of USB, and the backup SRAM, whose regulator is on as soon as it is switched on.
 
 #include "pwr_h7.h"
 
 #include "rcc_h7.h"
 
 enum { CR1 = 0x00, CSR1 = 0x04, CR2 = 0x08, CR3 = 0x0c, CPUCR = 0x10, D3CR = 0x18, WKUPCR = 0x20 };
-enum { DBP = 1 << 8, SVOS = 3 << 14 };
+enum { DBP = 1 << 8, SVOS = 3 << 14, BREN = 1 << 0, BRRDY = 1 << 16 };
 enum {
     LDOEN = 1 << 1, SCUEN = 1 << 2, SUPPLY = 7, USB33DEN = 1 << 24, USB33RDY = 1 << 26,
 };
@@ -86,6 +86,8 @@ static uint32_t read(void *self, uint32_t offset) {
     switch (offset) {
     case CSR1:
         return (level ? 4 - level : 3) << VOS_SHIFT | (configured ? ACTVOSRDY : 0);
+    case CR2:
+        return *kept(CR2) | (*kept(CR2) & BREN ? BRRDY : 0);
     case CR3:
         return *kept(CR3) | (*kept(CR3) & USB33DEN ? USB33RDY : 0);
     case D3CR:
@@ -100,6 +102,9 @@ static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
     uint32_t was = *kept(offset);
     uint32_t writable = pwr.index[offset / 4]->writable;
     value = (was & ~writable) | (value & writable);
+    if (offset == CR2 && value != was && !pwr_h7_backup_open()) {
+        refuse("write of %08x to PWR.CR2 without PWR_CR1.DBP", (unsigned)value);
+    }
     if (offset == CR3) {
         bool written = !(was & SCUEN);
         if ((value & SUPPLY) != LDOEN && (written || (value ^ was) & SUPPLY)) {
@@ -114,13 +119,14 @@ static void write(void *self, uint32_t offset, uint32_t value, unsigned size) {
 
 static void reset(void *self, bool power_on) {
     (void)self;
-    // Only the loss of power ends the supply's configuration.
+    // Only the loss of power ends the supply's configuration; CR2 is in the backup domain.
     if (!power_on) {
-        uint32_t supply = *kept(CR3) & SUPPLY;
+        uint32_t supply = *kept(CR3) & SUPPLY, backup = *kept(CR2);
         for (uint32_t offset = 0; offset < pwr.span; offset += 4) {
             *kept(offset) = pwr.index[offset / 4] ? pwr.index[offset / 4]->reset : 0;
         }
         *kept(CR3) = supply;
+        *kept(CR2) = backup;
     }
     overdrive = false;
     level = next_level = 3;
@@ -131,7 +137,7 @@ void pwr_h7_add(void) {
     static const Register registers[] = {
         {CR1, "CR1", 0xf0000000 | SVOS, DBP | SVOS, 0, 0},
         {CSR1, "CSR1", 0, 0, 0, 0},
-        {CR2, "CR2", 0, 0, 0, 0},
+        {CR2, "CR2", 0, BREN, BRRDY, 0},
         {CR3, "CR3", LDOEN | SCUEN, SUPPLY | USB33DEN, USB33RDY, 0},
         {CPUCR, "CPUCR", 0, 0, 0, 0},
         {D3CR, "D3CR", 1 << VOS_SHIFT, 3 << VOS_SHIFT, VOSRDY, 0},
