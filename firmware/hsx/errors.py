@@ -122,3 +122,8 @@ class HsxError(OSError):
 def bad_image(rule: int, where: str, offset: int = -1, text: str = "") -> HsxError:
     """EBADMSG for a broken image rule, with the rule's phrase or a closer one."""
     return HsxError(EBADMSG, where, text or detail(rule), rule, offset)
+
+
+def heap_full(where: str) -> HsxError:
+    """The ENOSPC that a caller gets in the place of a MemoryError; `where` as in HsxError."""
+    return HsxError(ENOSPC, where, "the node's heap is full")

@@ -8,7 +8,18 @@ from bench.images import SLEEP, SPIN, an_image, ldi
 from bench.runtime import RuntimeBench
 from bench.service import a_set
 from fakes.fram import PowerCut
-from hsx.errors import EBADMSG, EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOTSUP, EPERM, HsxError
+from hsx.errors import (
+    EBADMSG,
+    EBUSY,
+    EINVAL,
+    EIO,
+    ENODEV,
+    ENOENT,
+    ENOSPC,
+    ENOTSUP,
+    EPERM,
+    HsxError,
+)
 from hsx.image.build import info_section, value_section
 from hsx.image.metadata import Info, Value
 from hsx.service.provisioning import CONFIRM_MS
@@ -80,6 +91,30 @@ def running(put):
     push(bench, put("one", an_app("one", 1)), put("two", an_app("two", 1)))
     bench.provisioning.confirm()
     return bench
+
+
+def starved(*_):
+    raise MemoryError
+
+
+def starved_steps(*_):
+    yield
+    raise MemoryError
+
+
+@pytest.mark.parametrize(("call", "fails"), [("stage", starved), ("end_staging", starved_steps)])
+def test_a_full_heap_while_a_set_is_staged_is_enospc_and_the_same_call_goes_on(
+    running, put, monkeypatch, call, fails
+):
+    paths = (put("one", an_app("one", 2)),)
+    monkeypatch.setattr(running.provisioning, call, fails)
+    with pytest.raises(HsxError) as info:
+        running.runtime.persist(paths, False, {})
+    monkeypatch.undo()
+    assert info.value.errno == ENOSPC
+    assert versions(running) == {"one": "1", "two": "1"}
+    push(running, *paths)
+    assert versions(running) == {"one": "2", "two": "1"}
 
 
 @pytest.mark.requirement("P-11", "P-49")

@@ -57,7 +57,9 @@ def test_the_node_sends_at_500_kbit_per_second(node: Node) -> None:
     data = b"12345678"
     line = f"t7018{data.hex().upper()}\r".encode()
     node.type("import hsx, machine; can = hsx.runtime().links.runners[1]._can")
-    sends = f"irq = machine.disable_irq(); [can.send({data}, 0x701) for _ in range(3)]"
+    # pyb.CAN takes the data first, machine.CAN the identifier.
+    node.type(f"frame = (0x701, {data}) if hasattr(machine, 'CAN') else ({data}, 0x701)")
+    sends = "irq = machine.disable_irq(); [can.send(*frame) for _ in range(3)]"
     assert node.repl is not None
     node.machine.send(node.repl, f"{sends}; machine.enable_irq(irq)\r\n".encode())
     ends = []

@@ -33,6 +33,7 @@ CLOCK_REFUSALS = {
     13: "RCC.PLL1: M 4, N 129 of 64000000 Hz",
     14: "SYSCFG+02c, which has no clock",
     15: "an APB bus at 200000000 Hz at voltage VOS1",
+    16: "PWR.CR2 without PWR_CR1.DBP",
 }
 
 

@@ -37,7 +37,8 @@ def _work(job: "_Job") -> None:
 
 
 def run(call: "Callable[..., Any]", *args: "Any") -> "Any":
-    """`call(*args)` under the lock: its result or its exception.
+    """`call(*args)` under the lock: its result or its exception, ENOSPC in the place of a
+    MemoryError.
 
     For bounded steps, from the main program only (inside a callback it would wait for itself). A
     KeyboardInterrupt leaves the step whole: done, or about to be."""
@@ -52,6 +53,10 @@ def run(call: "Callable[..., Any]", *args: "Any") -> "Any":
         pass
     result, error = job.result, job.error
     job.result = job.error = None
+    if isinstance(error, MemoryError):
+        from ..errors import heap_full
+
+        raise heap_full("begin")
     if error is not None:
         raise error
     return result

@@ -235,7 +235,7 @@ class Runtime:
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001  the node outlives whatever a change meets
-            # The telling comes last: it takes heap, of which there may be none.
+            # The event comes last: it takes heap, of which there may be none.
             yield from self._give_way("change failed")
             self.events.emit("warning", 0, {"source": "work", "detail": repr(error)})
             raise

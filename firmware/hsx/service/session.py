@@ -14,7 +14,7 @@ import gc
 from micropython import const
 
 from .. import errors, ticks
-from ..errors import EBUSY, EINVAL, ENOSPC, ETIMEDOUT, HsxError
+from ..errors import EBUSY, EINVAL, ETIMEDOUT, HsxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Session:
             admission = loads.policy.admission(version)
             self._loading = loads.node.load_begin(source, admission=admission, **options)
         except (OSError, MemoryError) as error:
-            refusal = error if isinstance(error, OSError) else starved("begin")
+            refusal = error if isinstance(error, OSError) else errors.heap_full("begin")
             self._tell_error(refusal, "begin")
             raise refusal
         self.pid = self._loading.pid
@@ -93,7 +93,7 @@ class Session:
         except MemoryError:
             self._loading.abort()
             loads.ended(self)
-            raise starved("begin")
+            raise errors.heap_full("begin")
 
     # ---- the bytes ----------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Session:
             self._fail(error)
             raise
         except MemoryError:
-            refusal = starved("write")
+            refusal = errors.heap_full("write")
             self._fail(refusal)
             raise refusal
         except BaseException:
@@ -224,11 +224,6 @@ class Session:
         data["phase"] = phase or STATES[self.state]
         data["source"] = self._source
         self._loads.events.emit("provisioning." + kind, self.pid, data)
-
-
-def starved(where: str) -> HsxError:
-    """The ENOSPC that a caller gets in the place of a MemoryError; `where`: the phase."""
-    return HsxError(ENOSPC, where, "the node's heap is full")
 
 
 def _reason(error: "OSError", where: str) -> "dict[str, Any]":

@@ -51,9 +51,9 @@ class SetTasks:
                 self._tasks.append(self._node.tasks.find(session.pid))
         except MemoryError:
             self._give_up(session)  # first: it gives heap back
-            from .session import starved
+            from ..errors import heap_full
 
-            raise starved("write")
+            raise heap_full("write")
         except BaseException:
             self._give_up(session)
             raise

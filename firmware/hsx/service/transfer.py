@@ -8,7 +8,7 @@ images before they are there; one that is loaded is the image.
 
 from micropython import const
 
-from ..errors import EBADMSG, EBUSY, EIO, ENOSPC, HsxError, name
+from ..errors import EBADMSG, EBUSY, EIO, HsxError, heap_full, name
 from ..link import command as c
 
 TYPE_CHECKING = False
@@ -88,10 +88,7 @@ class Transfer:
 
     def _refused(self, error: "OSError | MemoryError", before: int) -> int:
         """Tells what was not told since event `before`, and gives up; the -errno."""
-        if isinstance(error, OSError):
-            refusal = error
-        else:
-            refusal = HsxError(ENOSPC, "write", "the node's heap is full")
+        refusal = error if isinstance(error, OSError) else heap_full("write")
         told = [event for event in self._loads.events.since(before) if event[2] == _ERROR]
         if not told:  # sessions and the keeper of the set tell their own
             data = {"phase": "FAILED", "source": self._source, "code": name(refusal.errno)}

@@ -44,7 +44,7 @@ class Change:
     def failure(self) -> "Exception | None":
         """The exception that has ended it, ENOSPC in the place of a MemoryError, or None."""
         if isinstance(self._error, MemoryError):
-            return errors.HsxError(errors.ENOSPC, "write", "the node's heap is full")
+            return errors.heap_full("write")
         return self._error
 
 

@@ -84,7 +84,7 @@ def ready(bench, command, example):
         assert main([*words, "--can", bench.can[1], "--node", "3,4"]) == 0
     elif command in ("values", "call", "kill", "log"):
         with bench.lock:
-            # Of several apps that have a name nobody could say which one is meant.
+            # A name that two apps have is refused; the example of kill ends three PIDs.
             wanted = 3 if command == "kill" else 1
             while len(bench.nodes[0].runs()) < wanted:
                 bench.nodes[0].load(Path("base.hxe").read_bytes())

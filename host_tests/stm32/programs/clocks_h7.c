@@ -9,6 +9,7 @@
 #endif
 
 enum { BKP0R = 0x58004050, RTCSEL_LSE = 1 << 8, RTCSEL_LSI = 2 << 8, BDRST = 1 << 16 };
+enum { BREN = 1, BRRDY = 1 << 16 };
 enum { FROM_PLL1 = 3, SWS_PLL1 = 3 << 3 };
 
 static void configure_supply(void) {
@@ -105,6 +106,9 @@ static void forbidden(void) {
             fast();
             REG(D2CFGR) = 0;
             break;
+        case 16:
+            REG(PWR_CR2) = BREN;
+            break;
     }
 }
 
@@ -124,6 +128,9 @@ void test(void) {
     EQUAL(REG(RSR), 0);
     REG(PWR_CR1) |= DBP;
     EQUAL(REG(PWR_CR1), 0xf000c000 | DBP);
+    EQUAL(REG(PWR_CR2), 0);
+    REG(PWR_CR2) = BREN;
+    EQUAL(REG(PWR_CR2), BRRDY | BREN);
     REG(BDCR) = RTCSEL_LSE;
     REG(BKP0R) = 0x1234;
     EQUAL(REG(BKP0R), 0x1234);

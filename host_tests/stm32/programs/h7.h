@@ -14,8 +14,9 @@ enum {
 };
 enum { HSEON = 1 << 16, HSERDY = 1 << 17, PLL1ON = 1 << 24, PLL1RDY = 1 << 25 };
 enum {
-    PWR_CR1 = 0x58024800, PWR_CSR1 = PWR_CR1 + 0x04, PWR_CR3 = PWR_CR1 + 0x0c,
-    PWR_D3CR = PWR_CR1 + 0x18, DBP = 1 << 8, LDOEN = 2, ACTVOSRDY = 1 << 13, VOSRDY = 1 << 13,
+    PWR_CR1 = 0x58024800, PWR_CSR1 = PWR_CR1 + 0x04, PWR_CR2 = PWR_CR1 + 0x08,
+    PWR_CR3 = PWR_CR1 + 0x0c, PWR_D3CR = PWR_CR1 + 0x18, DBP = 1 << 8, LDOEN = 2,
+    ACTVOSRDY = 1 << 13, VOSRDY = 1 << 13,
 };
 enum { SYSCFG_CLOCK = 2, SYSCFG_PWRCR = 0x5800042c };
 enum { FLASH_ACR = 0x52002000 };

@@ -210,7 +210,7 @@ static Section tx_section(const Fdcan *can) {
     };
 }
 
-// Dedicated buffers leave in the order of a queue's: RM0433 56.4.8.
+// The part sends dedicated buffers in the order in which it sends those of a queue: RM0433 56.4.8.
 static bool is_queue(const Fdcan *can) {
     return dedicated(can) || *reg(can, TXBC) >> (can->part->kind == FDCAN_G4 ? 24 : 30) & 1;
 }
@@ -526,7 +526,7 @@ static uint64_t rank(const CanFrame *frame) {
     return base << 20 | (frame->extended ? 1u << 19 | (frame->id & 0x3ffff) : 0);
 }
 
-// The buffer that leaves first of those that wait; one does.
+// The buffer that the part sends next. At least one has to be pending.
 static uint32_t first_buffer(const Fdcan *can) {
     uint32_t pending = *reg(can, TXBRP), index = can->tx_fifo.get;
     uint64_t best = UINT64_MAX;

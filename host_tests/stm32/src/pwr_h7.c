@@ -4,7 +4,7 @@
 // written CR3 once after power has come, the part stays in Run* mode, in which the voltage may not
 // be scaled; RAM may not be written there either, which is not checked. Left out: stop, standby,
 // wake-up pins, the voltage and temperature detectors, the supply by BYPASS, the charging of VBAT,
-// the regulator of USB, and the backup SRAM, whose regulator is on as soon as it is switched on.
+// the regulator of USB, and the backup SRAM. The regulator of the backup SRAM is ready at once.
 
 #include "pwr_h7.h"
 

@@ -124,7 +124,8 @@ class CanLink:
         return busy
 
     def _received(self, wait: float) -> Any:
-        """A frame that comes within so many seconds."""
+        """The next frame (python-can's Message), or None if none comes within `wait` seconds.
+        ToolError: the interface is lost."""
         try:
             return self._bus.recv(wait)
         except (IndexError, ValueError):
